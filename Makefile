@@ -1,0 +1,95 @@
+# Everything a newcomer, an operator at a desk and CI run. `make` alone lists the targets.
+# A fresh machine needs Python 3.11 or newer and nothing else.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# Version control systems do not keep empty links well: the link is made here.
+LINK := .types/trimaran
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down test lint format proto sim bench chaos compose-test clean
+
+help:
+	@echo "make up            three nodes on loopback, data in ./data; ctrl-C stops them"
+	@echo "make down          stop the nodes that 'make up' started"
+	@echo "make test          lint, types, import rules, all tests that fit in eight minutes"
+	@echo "make lint          the checks alone; 'make format' repairs what can be repaired"
+	@echo "make sim SEED=7    one simulated run, the same each time; SEEDS=0:5000 runs many"
+	@echo "make bench         SET and GET beside etcd; one table"
+	@echo "make chaos         kill -9, pauses and cuts on real processes, for minutes"
+	@echo "make compose-test  deploy/ on a real container engine"
+	@echo "make proto         generated code from proto/*.proto"
+	@echo "make setup         the virtual environment with everything in it"
+
+# --- The virtual environment, in two stamps: what a node needs, and what checking needs.
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "the venv module is missing (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(VENV)/.server: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test,dev]'
+	@touch $(VENV)/.server $@
+
+$(LINK):
+	@mkdir -p .types && ln -sfn .. $(LINK)
+
+setup: $(VENV)/.dev $(LINK)
+
+# --- A cluster on this machine.
+
+NODES ?= 3
+PORT ?= 7379
+DATA ?= ./data
+UP_FLAGS ?=
+
+up: $(VENV)/.server
+	@exec $(BIN)/trimaran up --nodes $(NODES) --port $(PORT) --data $(DATA) $(UP_FLAGS)
+
+down: $(VENV)/.server
+	@$(BIN)/trimaran down --data $(DATA)
+
+# --- Checks.
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=.types $(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	.ci/oracle
+	$(BIN)/python -m pytest
+
+sim: setup
+	$(BIN)/python -m tests.sim $(if $(SEEDS),--seeds $(SEEDS),--seed $(or $(SEED),0))
+
+bench: setup
+	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
+
+chaos: setup
+	$(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
+
+compose-test: setup
+	deploy/compose-test
+
+# -I .types: so that generated modules import one another as trimaran.proto.
+proto: setup
+	cd .types && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. \
+	  --grpc_python_out=. trimaran/proto/*.proto
+
+clean:
+	rm -rf $(VENV) .types build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache
