@@ -1,0 +1,158 @@
+"""From a command and its arguments to the shards it concerns, and from their replies back to one.
+
+Pure functions over rows of the command table, called for every command: nothing here allocates for
+a command on one key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final  # Any: replies nest.
+
+from ..proto.reply import ErrorReply, Reply
+from .commands import Command, KeyRange, Spread
+from .slots import (
+    DATABASES,
+    SHARDS_MAX,
+    SLOTS,
+    ShardId,
+    Slot,
+    shard_of,
+    shard_of_slot,
+    slot_of,
+    slots_of_shard,
+)
+
+CURSOR_PLACE_BITS: Final = 32  # A SCAN cursor: slot, then the place by hash of the key within it.
+CURSOR_END: Final = SLOTS << CURSOR_PLACE_BITS  # Below 2**53: exact in every client.
+
+_ALONE = tuple((ShardId(shard),) for shard in range(SHARDS_MAX))
+_NOWHERE: tuple[ShardId, ...] = ()
+
+
+def keys_of(keys: KeyRange, args: Sequence[bytes]) -> Sequence[bytes]:
+    """The keys among `args`, which fit the command's arity."""
+    if keys.first == 0:
+        return ()
+    if keys.last == keys.first:
+        return (args[keys.first],)
+    end = keys.last + 1 if keys.last >= 0 else len(args) + keys.last + 1
+    return args[keys.first : end : keys.step]
+
+
+def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tuple[ShardId, ...]:
+    """The shards a command goes to, each once; none if the door answers it by itself.
+
+    A ONE_SHARD command that has several is to be refused (CROSSSLOT).
+    """
+    keys = row.keys
+    if keys.first and keys.first == keys.last:
+        return _ALONE[shard_of(db, args[keys.first], shards)]
+    if row.spread is Spread.LOCAL:
+        return _NOWHERE
+    if db:
+        return _ALONE[db * shards // DATABASES]
+    if row.spread is Spread.ALL_SHARDS:
+        return tuple(map(ShardId, range(shards)))
+    if row.spread is Spread.BY_CURSOR:
+        return _ALONE[_shard_of_cursor(args[1], shards)]
+    return tuple(dict.fromkeys([shard_of(0, key, shards) for key in keys_of(keys, args)]))
+
+
+def slot_of_keys(row: Command, args: Sequence[bytes]) -> Slot | None:
+    """The slot that all keys of a command (it has some) share, or None if they do not."""
+    keys = row.keys
+    if keys.first == keys.last:
+        return slot_of(args[keys.first])
+    found = {slot_of(key) for key in keys_of(keys, args)}
+    return found.pop() if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one shard is asked of a command whose keys lie in several."""
+
+    shard: ShardId
+    args: Sequence[bytes]
+    places: Sequence[int]  # Of its keys among the keys of the whole command.
+
+
+def split_keys(row: Command, db: int, args: Sequence[bytes], shards: int) -> list[Part]:
+    """A SPLIT_KEYS command, cut by shards; each part is a command of its own."""
+    parts: dict[ShardId, Part] = {}
+    for place, key in enumerate(args[1:]):
+        shard = shard_of(db, key, shards)
+        part = parts.get(shard)
+        if part is None:
+            part = parts[shard] = Part(shard, [args[0]], [])
+        assert isinstance(part.args, list)
+        assert isinstance(part.places, list)
+        part.args.append(key)
+        part.places.append(place)
+    return list(parts.values())
+
+
+def join_split(row: Command, parts: Sequence[Part], replies: Sequence[Reply]) -> Reply:
+    """One reply from those of the parts: values in the order of the keys asked, else a sum."""
+    for reply in replies:
+        if isinstance(reply, ErrorReply):
+            return reply
+    if row.name == b"MGET":
+        values: list[Any] = [None] * sum(len(part.places) for part in parts)
+        for part, reply in zip(parts, replies, strict=True):
+            assert isinstance(reply, list)
+            for place, value in zip(part.places, reply, strict=True):
+                values[place] = value
+        return values
+    return _sum(replies)
+
+
+def join_all(row: Command, replies: Sequence[Reply], fraction: float) -> Reply:
+    """One reply from those of all shards; `fraction` in [0, 1) chooses where one must be chosen."""
+    for reply in replies:
+        if isinstance(reply, ErrorReply):
+            return reply
+    if row.name == b"KEYS":
+        return [key for reply in replies if isinstance(reply, list) for key in reply]
+    if row.name == b"RANDOMKEY":
+        keys = [reply for reply in replies if reply is not None]
+        return keys[int(fraction * len(keys))] if keys else None
+    if row.name == b"DBSIZE":
+        return _sum(replies)
+    return replies[0]  # FLUSHALL, FLUSHDB: OK.
+
+
+def _sum(replies: Sequence[Reply]) -> int:
+    return sum(reply for reply in replies if isinstance(reply, int))
+
+
+# --- SCAN.
+
+
+def parse_cursor(text: bytes) -> int | None:
+    """A cursor as SCAN takes it, or None if it is none."""
+    if not text:
+        return 0  # As Redis reads it.
+    if not text.isdigit() or len(text) > 20 or int(text) >= 1 << 64:
+        return None
+    return min(int(text), CURSOR_END)  # Any number will do, as in Redis; behind the end is nothing.
+
+
+def _shard_of_cursor(text: bytes, shards: int) -> ShardId:
+    """Of one that is no cursor: some shard, which will say so."""
+    slot = (parse_cursor(text) or 0) >> CURSOR_PLACE_BITS
+    return shard_of_slot(min(slot, SLOTS - 1), shards)
+
+
+def next_scan_cursor(asked: bytes, answered: bytes, db: int, shards: int) -> bytes:
+    """The cursor to hand to the client, when the shard that `asked` is in gave `answered`.
+
+    A shard answers 0 when it has no key left; the next shard's slots follow, until there is none.
+    """
+    if answered != b"0" or db:
+        return answered
+    shard = _shard_of_cursor(asked, shards) + 1
+    if shard >= shards:
+        return b"0"
+    return b"%d" % (slots_of_shard(ShardId(shard), shards).start << CURSOR_PLACE_BITS)
