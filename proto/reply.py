@@ -1,0 +1,115 @@
+"""What a command answers, before it becomes RESP 2 or 3, and its packed form.
+
+Handlers return plain values (int, bytes, None, list, float, bool) or one of the small classes
+here where RESP tells more kinds apart. The packed form (msgpack) is what sessions keep in
+snapshots and what one node passes on to another; `resp.py` writes the RESP forms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias  # Any: replies nest.
+
+import msgpack
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A simple string: `+OK`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """`-CODE text`; what a CommandError becomes once it is an answer."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapReply:
+    """A map in RESP3, a flat array of keys and values in RESP2."""
+
+    pairs: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReply:
+    """A set in RESP3, an array in RESP2."""
+
+    members: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerbatimReply:
+    """A verbatim string in RESP3 (`format` is three letters), a bulk string in RESP2."""
+
+    format: str
+    text: bytes
+
+
+class NullArray:
+    """`*-1` in RESP2, null in RESP3: what a timed-out BLPOP answers. Use NULL_ARRAY."""
+
+    __slots__ = ()
+
+
+NULL_ARRAY = NullArray()
+OK = Status("OK")
+
+Reply: TypeAlias = (
+    "None | bool | int | float | bytes | Status | ErrorReply | MapReply | SetReply | VerbatimReply"
+    " | NullArray | list[Any] | tuple[Any, ...]"
+)
+
+_STATUS, _ERROR, _MAP, _SET, _VERBATIM, _NULL_ARRAY = range(1, 7)
+
+
+def _extension(value: object) -> msgpack.ExtType:
+    match value:
+        case Status(text):
+            return msgpack.ExtType(_STATUS, text.encode())
+        case ErrorReply(code, text):
+            return msgpack.ExtType(_ERROR, f"{code}\0{text}".encode())
+        case MapReply(pairs):
+            return msgpack.ExtType(_MAP, pack_reply(pairs))
+        case SetReply(members):
+            return msgpack.ExtType(_SET, pack_reply(members))
+        case VerbatimReply(form, text):
+            return msgpack.ExtType(_VERBATIM, form.encode() + b":" + text)
+        case NullArray():
+            return msgpack.ExtType(_NULL_ARRAY, b"")
+        case _:
+            raise TypeError(f"{type(value).__name__} is not a reply")
+
+
+def _from_extension(code: int, data: bytes) -> Reply:
+    match code:
+        case 1:
+            return Status(data.decode())
+        case 2:
+            error, _, text = data.decode().partition("\0")
+            return ErrorReply(error, text)
+        case 3:
+            return MapReply(tuple((key, value) for key, value in unpack_reply(data)))
+        case 4:
+            return SetReply(tuple(unpack_reply(data)))
+        case 5:
+            form, _, text_bytes = data.partition(b":")
+            return VerbatimReply(form.decode(), text_bytes)
+        case 6:
+            return NULL_ARRAY
+        case _:
+            raise ValueError(f"unknown reply kind {code}")
+
+
+def pack_reply(reply: Any) -> bytes:
+    """`reply` (or a list of replies) as msgpack; raises TypeError for what is not a reply."""
+    return msgpack.packb(reply, default=_extension, use_bin_type=True)  # type: ignore[no-any-return]  # msgpack has no types
+
+
+def unpack_reply(data: bytes) -> Any:
+    """The reply (or list of replies) that `pack_reply` packed."""
+    return msgpack.unpackb(data, ext_hook=_from_extension, raw=False, strict_map_key=False)

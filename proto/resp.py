@@ -1,0 +1,422 @@
+"""RESP, versions 2 and 3: bytes of a client into commands, replies into bytes. Sans-IO and pure.
+
+`CommandReader` has two ways to the same commands. Ordinary chunks (small whole commands) are cut
+by one `bytes.split` and checked against tables; everything else goes through an exact incremental
+scanner that enforces the limits and answers with Redis's own texts. Neither ever reserves memory
+for what was only announced: `*2000000000` costs its twelve bytes. That is why no parser library is
+used here: hiredis reserves an array of the announced length, and with a guard before it, it is no
+faster than the table. A test holds both ways against each other. Replies: `reply.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias  # Any: replies nest.
+
+from .reply import (
+    ErrorReply,
+    MapReply,
+    NullArray,
+    Reply,
+    SetReply,
+    Status,
+    VerbatimReply,
+)
+
+Command: TypeAlias = "list[bytes]"
+
+_HEADER_BYTES_MAX = 64  # A longer `*` or `$` line without an end cannot be a number any more.
+_FAST_CHUNK_BYTES = 1 << 16  # Above, splitting the chunk costs more than it saves.
+_FAST_ELEMENTS = 1024
+_FAST_BULK_BYTES = 8192
+_ASTERISK = 0x2A
+_NO_COUNTS: dict[bytes, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderLimits:
+    """What one client command may cost before it is understood."""
+
+    command_bytes_max: int = 64 << 20
+    bulk_bytes_max: int = 64 << 20
+    elements_max: int = 1 << 20
+    inline_bytes_max: int = 64 << 10
+
+
+@lru_cache(maxsize=1)
+def _fast_tables() -> tuple[dict[bytes, int], dict[bytes, int]]:
+    """`*n` -> n and `$n` -> n, for the canonical spelling of ordinary numbers."""
+    counts = {b"*%d" % count: count for count in range(1, _FAST_ELEMENTS)}
+    lengths = {b"$%d" % length: length for length in range(_FAST_BULK_BYTES)}
+    return counts, lengths
+
+
+class _Wrong(Exception):
+    """The bytes are not RESP, or cross a limit; the text is what the client is told."""
+
+
+class CommandReader:
+    """Turns chunks into commands. After `error` is set the stream has no meaning any more."""
+
+    __slots__ = (
+        "_args",
+        "_bytes",
+        "_chunks",
+        "_counts",
+        "_have",
+        "_lengths",
+        "_limits",
+        "_missing",
+        "_need",
+        "_newline",
+        "error",
+        "taken",
+    )
+
+    def __init__(self, limits: ReaderLimits) -> None:
+        self._limits = limits
+        self._counts, self._lengths = _fast_tables()
+        if (
+            limits.elements_max < _FAST_ELEMENTS
+            or limits.bulk_bytes_max < _FAST_BULK_BYTES
+            or limits.command_bytes_max < _FAST_CHUNK_BYTES
+        ):
+            self._counts = _NO_COUNTS  # Tighter than the tables: only the scanner can tell.
+        self._args: Command = []  # Of the command being read by the scanner.
+        self._missing = 0  # Elements it still lacks; 0 is a boundary between commands.
+        self._bytes = 0  # What it has cost so far.
+        self._chunks: list[bytes] = []  # Bytes that could not be used yet,
+        self._have = 0  # how many there are,
+        self._need = 0  # and how many there must be before another look is worth it.
+        self._newline = False  # Or rather: another look is worth it after a newline.
+        self.error = ""  # "Protocol error: ..." once the stream is broken.
+        self.taken = 0  # Bytes of the commands that the last `feed` returned.
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a command that is not complete yet."""
+        return self._bytes + self._have
+
+    def feed(self, data: bytes) -> list[Command]:
+        """The commands that are complete with `data`, in order; see `error` for what came after."""
+        if self._chunks or self._missing:
+            return self._feed_rest(data)
+        if len(data) > _FAST_CHUNK_BYTES:
+            return self._scan(data, 0, [])
+        # The ordinary chunk: complete commands of small elements without a line end in them.
+        parts = data.split(b"\r\n")
+        last = len(parts) - 1
+        counts = self._counts
+        length_of = self._lengths.get
+        commands: list[Command] = []
+        at = 0
+        while at < last:
+            count = counts.get(parts[at])
+            if count is None:
+                break
+            end = at + 2 * count + 1
+            if end > last:
+                break
+            args = parts[at + 2 : end : 2]
+            if list(map(length_of, parts[at + 1 : end : 2])) != list(map(len, args)):
+                break
+            commands.append(args)
+            at = end
+        if at == last and not parts[last]:
+            self.taken = len(data)
+            return commands
+        start = sum(map(len, parts[:at])) + 2 * at
+        return self._scan(data, start, commands)
+
+    def _feed_rest(self, data: bytes) -> list[Command]:
+        """As `feed`, when an earlier chunk ended inside a command."""
+        self._chunks.append(data)
+        self._have += len(data)
+        if self._have < self._need or (
+            self._newline and self._have <= self._limits.inline_bytes_max and b"\n" not in data
+        ):
+            self.taken = 0
+            return []
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._have = 0
+        return self._scan(data, 0, [])
+
+    def _scan(self, data: bytes, start: int, commands: list[Command]) -> list[Command]:
+        """Adds the commands of data[start:] to `commands`; keeps what is left over."""
+        at = start
+        size = len(data)
+        held = self._bytes + size
+        self._need = 0
+        self._newline = False
+        try:
+            while at < size:
+                before = at
+                if self._missing:
+                    at = self._scan_elements(data, at)
+                elif data[at] == _ASTERISK:
+                    at = self._scan_count(data, at)
+                else:
+                    at = self._scan_inline(data, at)
+                if self._args and not self._missing:
+                    commands.append(self._args)
+                    self._args = []
+                    self._bytes = 0
+                elif at == before:
+                    break
+        except _Wrong as wrong:
+            self.error = f"Protocol error: {wrong}"
+            at = size
+        if at < size:
+            self._chunks.append(data[at:] if at else data)
+            self._have = size - at
+        self.taken = held - self._bytes - self._have
+        return commands
+
+    def _scan_count(self, data: bytes, at: int) -> int:
+        end = self._line_end(data, at, "too big mbulk count string")
+        if end < 0:
+            return at
+        count = _number(data[at + 1 : end])
+        if count is None or count > self._limits.elements_max:
+            raise _Wrong("invalid multibulk length")
+        if count > 0:  # Zero and less: nothing is asked, as in Redis.
+            self._missing = count
+            self._bytes = end + 2 - at
+        return end + 2
+
+    def _scan_elements(self, data: bytes, at: int) -> int:
+        """Reads elements of the command until it is complete or `data` ends."""
+        args = self._args
+        limits = self._limits
+        self._need = 0
+        while self._missing:
+            end = self._line_end(data, at, "too big bulk count string")
+            if end < 0:
+                return at
+            if data[at] != 0x24:
+                raise _Wrong(f"expected '$', got '{_printable(data[at])}'")
+            length = _number(data[at + 1 : end])
+            if length is None or length < 0 or length > limits.bulk_bytes_max:
+                raise _Wrong("invalid bulk length")
+            stop = end + 2 + length
+            cost = stop + 2 - at
+            if self._bytes + cost > limits.command_bytes_max:
+                raise _Wrong("command is larger than command_bytes_max")
+            if stop + 2 > len(data):
+                self._need = cost
+                return at
+            args.append(data[end + 2 : stop])  # Redis, too, takes the two bytes behind on trust.
+            at = stop + 2
+            self._bytes += cost
+            self._missing -= 1
+        return at
+
+    def _line_end(self, data: bytes, at: int, too_long: str) -> int:
+        """Where the CR of the header at `at` is, or -1 if its line is not complete."""
+        end = data.find(b"\r", at, at + _HEADER_BYTES_MAX)
+        if end >= 0 and end + 1 < len(data):
+            return end
+        if end < 0 and len(data) - at >= _HEADER_BYTES_MAX:
+            raise _Wrong(too_long)
+        self._need = len(data) - at + 1
+        return -1
+
+    def _scan_inline(self, data: bytes, at: int) -> int:
+        """Reads a command written as one line, as a person does in telnet."""
+        limit = self._limits.inline_bytes_max
+        end = data.find(b"\n", at, at + limit + 1)
+        if end < 0:
+            if len(data) - at > limit:
+                raise _Wrong("too big inline request")
+            self._newline = True
+            return at
+        args = split_inline(data[at:end])
+        if args is None:
+            raise _Wrong("unbalanced quotes in request")
+        self._args = args
+        return end + 1
+
+
+def _number(digits: bytes) -> int | None:
+    """What Redis accepts as a number: no plus sign, no leading zeros, at most 64 bits."""
+    bare = digits[1:] if digits[:1] == b"-" else digits
+    if not bare.isdigit() or len(bare) > 18 or (bare[0] == 0x30 and len(digits) > 1):
+        return None
+    return int(digits)
+
+
+def _printable(byte: int) -> str:
+    return chr(byte) if 0x20 <= byte < 0x7F else "?"
+
+
+# --- Inline commands ------------------------------------------------------------------------------
+
+_BLANKS = b" \t\n\v\f\r"
+_ENDS = b" \t\n\r"
+_ESCAPES = {0x6E: 0x0A, 0x72: 0x0D, 0x74: 0x09, 0x62: 0x08, 0x61: 0x07}  # n r t b a
+_QUOTE, _APOSTROPHE, _BACKSLASH = 0x22, 0x27, 0x5C
+
+
+def split_inline(line: bytes) -> Command | None:
+    """The words of an inline command by Redis's quoting rules; None when quotes do not match."""
+    line = line.partition(b"\0")[0]
+    if b'"' not in line and b"'" not in line and b"\v" not in line and b"\f" not in line:
+        return line.split()
+    words: Command = []
+    at = 0
+    while True:
+        while at < len(line) and line[at] in _BLANKS:
+            at += 1
+        if at >= len(line):
+            return words
+        word = bytearray()
+        while at < len(line) and line[at] not in _ENDS:
+            byte = line[at]
+            if byte in (_QUOTE, _APOSTROPHE):
+                end = _unquote(line, at, word)
+                if end is None or (end < len(line) and line[end] not in _BLANKS):
+                    return None
+                at = end
+                break  # Nothing but a blank may follow a closing quote.
+            word.append(byte)
+            at += 1
+        words.append(bytes(word))
+
+
+def _unquote(line: bytes, start: int, word: bytearray) -> int | None:
+    """Adds the quoted text that begins at `start`; the place behind its closing quote, or None."""
+    quote = line[start]
+    at = start + 1
+    while at < len(line):
+        byte = line[at]
+        if byte == quote:
+            return at + 1
+        following = line[at + 1 : at + 2]
+        if byte == _BACKSLASH and quote == _QUOTE and following:
+            code = _hexadecimal(line[at + 2 : at + 4]) if following == b"x" else None
+            word.append(_ESCAPES.get(following[0], following[0]) if code is None else code)
+            at += 2 if code is None else 4
+        elif byte == _BACKSLASH and following == b"'":  # Inside '...' only \' is special.
+            word.append(_APOSTROPHE)
+            at += 2
+        else:
+            word.append(byte)
+            at += 1
+    return None
+
+
+def _hexadecimal(digits: bytes) -> int | None:
+    if len(digits) != 2 or any(digit not in b"0123456789abcdefABCDEF" for digit in digits):
+        return None
+    return int(digits, 16)
+
+
+# --- Replies --------------------------------------------------------------------------------------
+
+_OK = b"+OK\r\n"
+_NULL = {2: b"$-1\r\n", 3: b"_\r\n"}
+_NULL_ARRAY = {2: b"*-1\r\n", 3: b"_\r\n"}
+_BOOL = {2: (b":0\r\n", b":1\r\n"), 3: (b"#f\r\n", b"#t\r\n")}
+_SMALL = tuple(b":%d\r\n" % number for number in range(256))
+
+
+def encode_reply(reply: Reply, protocol: int) -> bytes:
+    """`reply` as bytes of RESP `protocol` (2 or 3)."""
+    # `type() is` and not isinstance: a bool is no int here. The kinds of most replies come first.
+    if type(reply) is bytes:
+        return b"$%d\r\n%b\r\n" % (len(reply), reply)
+    if type(reply) is int:
+        return _SMALL[reply] if 0 <= reply < 256 else b":%d\r\n" % reply
+    if reply is None:
+        return _NULL[protocol]
+    if type(reply) is Status:
+        return _OK if reply.text == "OK" else b"+%b\r\n" % _line(reply.text)
+    out: list[bytes] = []
+    _encode(reply, protocol, out)
+    return b"".join(out)
+
+
+def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
+    match reply:
+        case list() | tuple():
+            out.append(b"*%d\r\n" % len(reply))
+            _encode_all(reply, protocol, out)
+        case bytes():
+            out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+        case bool():  # Before int, which it also is.
+            out.append(_BOOL[protocol][reply])
+        case int():
+            out.append(b":%d\r\n" % reply)
+        case None:
+            out.append(_NULL[protocol])
+        case float():
+            text = format_double(reply).encode()
+            out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+        case Status(text=status):
+            out.append(b"+%b\r\n" % _line(status))
+        case ErrorReply(code=code, text=error):
+            out.append(b"-%b\r\n" % _line(f"{code} {error}"))
+        case MapReply(pairs=pairs):
+            out.append(b"%%%d\r\n" % len(pairs) if protocol == 3 else b"*%d\r\n" % (2 * len(pairs)))
+            for pair in pairs:
+                _encode_all(pair, protocol, out)
+        case SetReply(members=members):
+            out.append(b"~%d\r\n" % len(members) if protocol == 3 else b"*%d\r\n" % len(members))
+            _encode_all(members, protocol, out)
+        case VerbatimReply(format=form, text=verbatim):
+            if protocol == 3:
+                out.append(b"=%d\r\n%b:%b\r\n" % (len(verbatim) + 4, form.encode(), verbatim))
+            else:
+                out.append(b"$%d\r\n%b\r\n" % (len(verbatim), verbatim))
+        case NullArray():
+            out.append(_NULL_ARRAY[protocol])
+        case _:
+            raise TypeError(f"{type(reply).__name__} is not a reply")
+
+
+def _encode_all(replies: list[Any] | tuple[Any, ...], protocol: int, out: list[bytes]) -> None:
+    for reply in replies:
+        if type(reply) is bytes:
+            out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+        else:
+            _encode(reply, protocol, out)
+
+
+def _line(text: str) -> bytes:
+    """`text` as bytes that cannot break out of their line.
+
+    Surrogates stand for bytes of the client that were not UTF-8 (PEP 383); they leave as they came.
+    """
+    line = text.encode("utf-8", "surrogateescape")
+    if b"\r" in line or b"\n" in line:
+        line = line.replace(b"\r", b" ").replace(b"\n", b" ")
+    return line
+
+
+def format_double(value: float) -> str:
+    """The shortest decimal that reads back as `value`, laid out as Redis 7.2 does."""
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "-0" if math.copysign(1, value) < 0 else "0"
+    mantissa, _, power = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    exponent = int(power or 0) - len(fraction)
+    digits = (whole + fraction).lstrip("0")
+    exponent += len(digits) - len(digits.rstrip("0"))
+    digits = digits.rstrip("0")
+    # The value is now digits * 10**exponent; `scale` is the exponent of its first digit.
+    scale = exponent + len(digits) - 1
+    if exponent >= 0 and abs(scale) < len(digits) + 7:
+        text = digits + "0" * exponent
+    elif exponent < 0 and (exponent > -7 or abs(scale) < 4):
+        point = len(digits) + exponent
+        text = f"{digits[:point]}.{digits[point:]}" if point > 0 else "0." + "0" * -point + digits
+    else:
+        text = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{scale:+d}"
+    return "-" + text if value < 0 else text
