@@ -1,0 +1,32 @@
+"""What the commands do. One module per family; a handler is named as its command.
+
+HANDLERS pairs the rows of the command table that concern data with their handlers; what is LOCAL
+there is answered by the doors. `context.py` says what a handler is given.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...cluster.commands import COMMANDS, Command, Spread
+from . import expiry, keys, strings
+from .context import Context, Handler
+
+__all__ = ["HANDLERS", "Context", "Handler"]
+
+_FAMILIES: Final = (strings, keys, expiry)
+
+
+def _handler_of(row: Command) -> Handler:
+    """The function with the command's name, with an underscore where Python needs one."""
+    name = row.name.decode().lower()
+    for family in _FAMILIES:
+        found: Handler | None = getattr(family, name + "_", None) or getattr(family, name, None)
+        if found is not None:
+            return found
+    raise LookupError(f"no handler is named {name}")
+
+
+HANDLERS: Final[dict[bytes, Handler]] = {
+    name: _handler_of(row) for name, row in COMMANDS.items() if row.spread is not Spread.LOCAL
+}

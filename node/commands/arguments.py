@@ -1,0 +1,40 @@
+"""Arguments as Redis reads them, and the errors it answers when it cannot."""
+
+from __future__ import annotations
+
+from ..errors import CommandError
+
+INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
+_DIGITS_MAX = 20  # Of -9223372036854775808.
+
+
+def parse_int(text: bytes) -> int | None:
+    """A 64-bit integer as Redis writes one, without plus, blanks or leading zeros; else None."""
+    if len(text) > _DIGITS_MAX:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    if b"%d" % number != text or not INT_MIN <= number <= INT_MAX:
+        return None
+    return number
+
+
+def int_argument(text: bytes) -> int:
+    number = parse_int(text)
+    if number is None:
+        raise not_an_integer()
+    return number
+
+
+def not_an_integer() -> CommandError:
+    return CommandError("value is not an integer or out of range")
+
+
+def syntax_error() -> CommandError:
+    return CommandError("syntax error")
+
+
+def invalid_expire(command: str) -> CommandError:
+    return CommandError(f"invalid expire time in '{command}' command")

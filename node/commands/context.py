@@ -1,0 +1,33 @@
+"""What a handler may know beside the keyspace and its arguments: the entry it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias
+
+from ...proto.reply import Reply
+from ..data.keyspace import Keyspace
+from ..request import Args
+
+
+class Context:
+    """The same on every replica. One serves all commands of an entry; `db` is set for each."""
+
+    __slots__ = ("_rng", "_seed", "db", "now_ms")
+
+    def __init__(self, db: int, now_ms: int, seed: int) -> None:
+        self.db = db
+        self.now_ms = now_ms  # The entry's stamp; a read has its leader's time.
+        self._seed = seed
+        self._rng: Random | None = None
+
+    @property
+    def rng(self) -> Random:
+        """Seeded by the entry. Call only `.random()`: Python keeps that sequence stable."""
+        if self._rng is None:
+            self._rng = Random(self._seed)
+        return self._rng
+
+
+Handler: TypeAlias = Callable[[Keyspace, Args, Context], Reply]

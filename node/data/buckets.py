@@ -1,0 +1,236 @@
+"""Where the keys of one database of one shard lie: slot -> bucket -> key.
+
+Every slot has its own dicts, so that no single dict grows large: resizing, listing or copying one
+stops the loop for as long as it is (correctness E3). One hash tag can still put a million keys in a
+slot: a slot that outgrows its bucket becomes a directory of buckets by the first bits of a stable
+hash of the key (extendible hashing). The order by (slot, hash) is also the order of SCAN. Nothing
+here knows stamps, types or snapshots; `keyspace.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any  # Values of every type.
+
+import mmh3
+
+from ...cluster.slots import SLOTS, slot_of
+
+if TYPE_CHECKING:
+    from .cut import Held
+
+BUCKET_KEYS_MAX = 1024
+SPLIT_BITS_MAX = 16  # Keys made to collide stop splitting here; their bucket just grows.
+HASH_BITS = 32  # As cluster/routing.py takes SCAN cursors apart.
+HASH_MAX = (1 << HASH_BITS) - 1
+NEVER = 1 << 63  # Later than any expiry.
+
+Slots = list["Bucket | Directory | None"]
+
+
+def place_of(key: bytes) -> int:
+    """The place of `key` within its slot: the same number in every process and on every node."""
+    return mmh3.hash(key, 0, False)  # noqa: FBT003 - unsigned; mmh3 takes it fastest by place.
+
+
+class Bucket:
+    """Some keys of one slot: all of them, or those whose hash begins with certain bits."""
+
+    __slots__ = ("bits", "digest", "expiries", "held", "next_due_ms", "values")
+
+    def __init__(self, bits: int, held: Held | None) -> None:
+        self.values: dict[bytes, Any] = {}
+        self.expiries: dict[bytes, int] = {}
+        self.next_due_ms = NEVER  # No expiry in here is earlier; none may be that early.
+        self.digest: int | None = None  # Of all keys in here; None once changed.
+        self.bits = bits  # How many bits of the hash all its keys share.
+        self.held = held  # What the running snapshot keeps of it, or a past one kept.
+
+
+class Directory:
+    """The buckets of a slot that outgrew one: 2**bits places, several of them may share one."""
+
+    __slots__ = ("bits", "buckets")
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bits = 0
+        self.buckets = [bucket]
+
+    def replace(self, place: int, old: Bucket, low: Bucket, high: Bucket) -> None:
+        """Put the halves of `old`, which holds the hash `place`, where it was."""
+        if old.bits == self.bits:
+            self.buckets = [bucket for bucket in self.buckets for _ in (0, 1)]
+            self.bits += 1
+        width = 1 << (self.bits - old.bits)
+        start = (place >> (HASH_BITS - self.bits)) & -width
+        middle = start + width // 2
+        self.buckets[start:middle] = [low] * (width // 2)
+        self.buckets[middle : start + width] = [high] * (width // 2)
+
+
+def _buckets_from(slot: Bucket | Directory, place: int) -> Iterator[tuple[Bucket, int]]:
+    """The buckets of a slot in the order of hashes from `place` on, and where each ends."""
+    if isinstance(slot, Bucket):
+        yield slot, HASH_MAX + 1
+        return
+    while place <= HASH_MAX:
+        bucket = slot.buckets[place >> (HASH_BITS - slot.bits)]
+        width = 1 << (HASH_BITS - bucket.bits)
+        place = (place & -width) + width
+        yield bucket, place
+
+
+def buckets_of(slots: Slots, first: int = 0) -> Iterator[tuple[int, Bucket]]:
+    """All buckets from the slot `first` on, with their slots, each once."""
+    for number in range(first, SLOTS):
+        slot = slots[number]
+        if slot is not None:
+            for bucket, _ in _buckets_from(slot, 0):
+                yield number, bucket
+
+
+class Database:
+    """All keys of one database, with their counts and what comes due next."""
+
+    __slots__ = (
+        "buckets",
+        "count",
+        "digest_sum",
+        "dirty",
+        "due",
+        "memory_bytes",
+        "number",
+        "scheduled",
+        "slots",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.slots: Slots = [None] * SLOTS
+        self.buckets = 0
+        self.count = 0  # Keys, those due and not yet removed included.
+        self.memory_bytes = 0
+        self.digest_sum = 0  # Over all buckets that are not in `dirty`.
+        self.dirty: list[Bucket] = []
+        # Heap of (next_due_ms, tie breaker, bucket). One is stale when its bucket says otherwise.
+        self.due: list[tuple[int, int, Bucket]] = []
+        self.scheduled = 0  # The last tie breaker.
+
+    def bucket(self, key: bytes) -> Bucket | None:
+        """The bucket `key` would be in, if there is one."""
+        slot = self.slots[slot_of(key)]
+        if type(slot) is Directory:
+            return slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]
+        return slot  # type: ignore[return-value]  # mypy does not narrow the else of `type() is`.
+
+    def add_bucket(self, key: bytes, held: Held | None) -> Bucket:
+        bucket = Bucket(0, held)
+        self.slots[slot_of(key)] = bucket
+        self.buckets += 1
+        self.dirty.append(bucket)
+        return bucket
+
+    def split(self, key: bytes, bucket: Bucket) -> None:
+        """Two buckets for the full one that holds `key`. Empty ones stay: they cost little."""
+        if bucket.bits >= SPLIT_BITS_MAX:
+            return
+        number = slot_of(key)
+        slot = self.slots[number]
+        if not isinstance(slot, Directory):
+            self.slots[number] = slot = Directory(bucket)
+        low, high = Bucket(bucket.bits + 1, bucket.held), Bucket(bucket.bits + 1, bucket.held)
+        bit = 1 << (HASH_BITS - 1 - bucket.bits)
+        for name, value in bucket.values.items():
+            half = high if place_of(name) & bit else low
+            half.values[name] = value
+            if name in bucket.expiries:
+                half.expiries[name] = bucket.expiries[name]
+        slot.replace(place_of(key), bucket, low, high)
+        self.buckets += 1
+        bucket.values, bucket.expiries = {}, {}  # The heap may still know it.
+        for half in (low, high):
+            self.dirty.append(half)
+            self.schedule(half, min(half.expiries.values(), default=NEVER))
+
+    # --- What comes due.
+
+    def schedule(self, bucket: Bucket, at_ms: int) -> None:
+        """Something in `bucket` is due at `at_ms`, nothing known of it earlier."""
+        bucket.next_due_ms = at_ms
+        if at_ms == NEVER:
+            return
+        if len(self.due) > 4 * self.buckets + 1024:
+            # Expiries moved ever earlier left that many stale ones.
+            live = [one for _, one in buckets_of(self.slots) if one.next_due_ms != NEVER]
+            self.due = [(one.next_due_ms, number, one) for number, one in enumerate(live)]
+            self.scheduled = len(live)
+            heapify(self.due)
+        self.scheduled += 1
+        heappush(self.due, (at_ms, self.scheduled, bucket))
+
+    def find_due(self, now_ms: int, limit: int) -> list[bytes]:
+        """At most `limit` keys that are due; they stay due until something removes them."""
+        keys: list[bytes] = []
+        seen: dict[int, Bucket] = {}
+        while self.due and self.due[0][0] <= now_ms and len(keys) < limit:
+            at_ms, _, bucket = heappop(self.due)
+            if bucket.next_due_ms != at_ms or id(bucket) in seen:
+                continue
+            seen[id(bucket)] = bucket
+            for key, expiry_ms in bucket.expiries.items():
+                if expiry_ms <= now_ms:
+                    keys.append(key)
+        for bucket in seen.values():
+            self.schedule(bucket, min(bucket.expiries.values(), default=NEVER))
+        return keys[:limit]
+
+    # --- Walking in the order of (slot, hash), never of dicts: the same on every replica.
+
+    def page(self, cursor: int, count: int) -> tuple[int, list[tuple[Bucket, bytes]]]:
+        """About `count` keys from `cursor` on, and the cursor behind them, 0 at the end.
+
+        A key that is there all the while is met exactly once, whatever comes and goes beside it:
+        its place is its own. Keys of one hash come together, so a page can be a little longer.
+        """
+        found: list[tuple[Bucket, bytes]] = []
+        first, place = cursor >> HASH_BITS, cursor & HASH_MAX
+        for number in range(first, SLOTS):
+            slot = self.slots[number]
+            if slot is None:
+                place = 0
+                continue
+            for bucket, end in _buckets_from(slot, place):
+                if not bucket.values:
+                    continue
+                if len(found) >= count:
+                    return number << HASH_BITS | (end - (HASH_MAX + 1 >> bucket.bits)), found
+                last = _take(bucket, place, count - len(found), found)
+                if last is not None:
+                    return number << HASH_BITS | last + 1, found
+                place = end
+            place = 0
+        return 0, found
+
+    def nth(self, number: int) -> tuple[Bucket, bytes]:
+        """The key at `number` (less than `count`) in the order of (slot, hash)."""
+        for _, bucket in buckets_of(self.slots):
+            if number < len(bucket.values):
+                return bucket, _in_order(bucket, 0)[number][1]
+            number -= len(bucket.values)
+        raise IndexError(number)
+
+
+def _in_order(bucket: Bucket, place: int) -> list[tuple[int, bytes]]:
+    return sorted([one for key in bucket.values if (one := (place_of(key), key))[0] >= place])
+
+
+def _take(bucket: Bucket, place: int, room: int, found: list[tuple[Bucket, bytes]]) -> int | None:
+    """Move up to `room` keys to `found`; the last hash taken if others are left behind it."""
+    ordered = _in_order(bucket, place)
+    end = room
+    if room < len(ordered):
+        while end < len(ordered) and ordered[end][0] == ordered[room - 1][0]:
+            end += 1
+    found.extend((bucket, key) for _, key in ordered[:end])
+    return ordered[end - 1][0] if end < len(ordered) else None

@@ -1,0 +1,90 @@
+"""Glob patterns as Redis has them: `*`, `?`, `[a-z]`, `[^a-z]`, and `\\` before a literal.
+
+A pattern is cut at its stars into pieces of fixed length, each of which is searched for once, from
+left to right: no pattern takes more than its length times the key's, unlike one large regular
+expression, which a client could make run for minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+
+class Glob:
+    """One pattern, compiled."""
+
+    __slots__ = ("_first", "_inner", "_last", "_last_size")
+
+    def __init__(self, pattern: bytes) -> None:
+        pieces = _pieces(pattern)
+        self._first = re.compile(b"".join(pieces[0]), re.DOTALL)
+        self._inner = [re.compile(b"".join(piece), re.DOTALL) for piece in pieces[1:-1] if piece]
+        # Without a star there is one piece, which must then reach to the end.
+        self._last = re.compile(b"".join(pieces[-1]), re.DOTALL) if len(pieces) > 1 else None
+        self._last_size = len(pieces[-1])
+
+    def matches(self, text: bytes) -> bool:
+        if self._last is None:
+            return self._first.fullmatch(text) is not None
+        found = self._first.match(text)
+        for piece in self._inner:
+            if found is None:
+                return False
+            found = piece.search(text, found.end())
+        if found is None or len(text) - self._last_size < found.end():
+            return False
+        return self._last.match(text, len(text) - self._last_size) is not None
+
+
+def _pieces(pattern: bytes) -> list[list[bytes]]:
+    """What stands between the stars: lists of expressions for one byte each."""
+    pieces: list[list[bytes]] = [[]]
+    place = 0
+    while place < len(pattern):
+        byte = pattern[place : place + 1]
+        place += 1
+        if byte == b"*":
+            pieces.append([])
+        elif byte == b"?":
+            pieces[-1].append(b".")
+        elif byte == b"[":
+            expression, place = _class(pattern, place)
+            pieces[-1].append(expression)
+        else:
+            if byte == b"\\" and place < len(pattern):
+                byte = pattern[place : place + 1]
+                place += 1
+            pieces[-1].append(re.escape(byte))
+    return pieces
+
+
+def _class(pattern: bytes, place: int) -> tuple[bytes, int]:
+    """The expression for a class whose bracket is just read, and the place behind it."""
+    is_negated = pattern[place : place + 1] == b"^"
+    place += is_negated
+    members = bytearray(256)
+    while place < len(pattern) and pattern[place : place + 1] != b"]":
+        first = last = pattern[place]
+        if first == ord("\\") and place + 1 < len(pattern):
+            place += 1
+            first = last = pattern[place]
+        elif pattern[place + 1 : place + 2] == b"-" and place + 2 < len(pattern):
+            place += 2
+            first, last = sorted((first, pattern[place]))  # Redis takes [z-a] as [a-z].
+        for member in range(first, last + 1):
+            members[member] = 1
+        place += 1
+    return _expression(members, is_negated), place + 1  # One that is not closed ends the pattern.
+
+
+def _expression(members: bytearray, is_negated: bool) -> bytes:  # noqa: FBT001 - private
+    wanted = [byte for byte in range(256) if bool(members[byte]) != is_negated]
+    if not wanted:
+        return b"(?!)."
+    edges = [0, *(place for place, (a, b) in enumerate(pairwise(wanted), 1) if b != a + 1)]
+    ends = [*edges[1:], len(wanted)]
+    return b"[%s]" % b"".join(
+        b"\\x%02x-\\x%02x" % (wanted[start], wanted[end - 1])
+        for start, end in zip(edges, ends, strict=True)
+    )
