@@ -1,0 +1,343 @@
+"""The one loop that does I/O for all shards of a node (design, section 5).
+
+Each turn it takes what has come in, steps every Raft core that has something to do, and collects
+what they want: one write and sync of the log for all shards, one message per peer for all shards.
+Sending and applying never wait for the disk; promises do. It knows neither asyncio nor gRPC: a
+`Runtime` runs its callbacks, a `Transport` carries its messages, so that the simulator can be both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..cluster.slots import META_SHARD, ShardId
+from .clock import Clock
+from .errors import Overloaded
+from .gate import Gate
+from .raft.types import (
+    InstallSnapshot,
+    Message,
+    NodeId,
+    Ready,
+    Role,
+)
+from .request import Request
+from .runtime import Runtime, Transport
+from .shard import Shard
+from .storage.wal import Log, ShardSave, Staged
+
+if TYPE_CHECKING:
+    from .snapshotting import Snapshotting
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    batch_bytes: int
+    batch_gate_max_ns: int
+    log_memory_bytes: int
+    election_timeout_ns: int
+
+
+@dataclass(slots=True)
+class _Save:
+    """What goes to disk in one write, and the promises that wait for it."""
+
+    saves: list[ShardSave] = field(default_factory=list)
+    promises: list[tuple[Shard, int, tuple[Message, ...]]] = field(default_factory=list)
+    shards: set[ShardId] = field(default_factory=set)
+    done: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class EngineCounters:
+    """Plain numbers; the HTTP door reads them."""
+
+    turns: int = 0
+    fsyncs: int = 0
+    fsync_ns: int = 0
+    batch_bytes: int = 0
+    messages_in: int = 0
+    elections: int = 0
+
+
+class Engine:
+    def __init__(
+        self,
+        name: NodeId,
+        config: EngineConfig,
+        *,
+        clock: Clock,
+        runtime: Runtime,
+        transport: Transport,
+        log: Log,
+    ) -> None:
+        self.name = name
+        self.shards: dict[ShardId, Shard] = {}
+        self.counters = EngineCounters()
+        self.leader_changed: Callable[[Shard], None] = lambda _shard: None
+        self.meta_applied: Callable[[Shard], None] = lambda _shard: None
+        self.snapshotting: Snapshotting | None = None
+        self._config = config
+        self._clock = clock
+        self._runtime = runtime
+        self._transport = transport
+        self._log = log
+        self._gate = Gate(config.batch_gate_max_ns)
+        self._dirty: dict[ShardId, Shard] = {}
+        self._with_inbox: dict[ShardId, Shard] = {}
+        self._with_reads: dict[ShardId, Shard] = {}
+        self._reading: dict[ShardId, Shard] = {}  # A round of theirs is on its way.
+        self._reads_began_ns = 0
+        self._is_scheduled = False
+        self._writing: _Save | None = None
+        self._write_began_ns = 0
+        self._next = _Save()
+        self._leaders: dict[ShardId, tuple[int, NodeId | None]] = {}
+
+    # --- Inputs.
+
+    def add(self, shard: Shard) -> None:
+        self.shards[shard.id] = shard
+        self.touch(shard)
+
+    def submit(self, shard: Shard, request: Request) -> None:
+        """Give a request to a shard of this node; it is refused there if it does not lead."""
+        if request.has_write and self.log_memory > self._config.log_memory_bytes:
+            shard.refuse(request, Overloaded("log_memory_bytes"))
+            return
+        shard.submit(request)
+        if request.has_write:
+            self._with_inbox[shard.id] = shard
+        else:
+            self._with_reads[shard.id] = shard
+        self.wake()
+
+    def receive(self, messages: Iterable[tuple[ShardId, Message]]) -> None:
+        for shard_id, message in messages:
+            shard = self.shards.get(shard_id)
+            if shard is not None:
+                self.counters.messages_in += 1
+                shard.core.receive(message, self._clock.now_ns())
+                self._dirty[shard_id] = shard
+        self.wake()
+
+    def peer_up(self, node: NodeId) -> None:
+        for shard in self.shards.values():
+            shard.core.reachable(node)
+            self.touch(shard)
+
+    def peer_down(self, node: NodeId) -> None:
+        for shard in self.shards.values():
+            shard.core.unreachable(node)
+            self.touch(shard)
+
+    def tick(self) -> None:
+        """Called at a steady pace; time-outs, heartbeats and elections happen here."""
+        now = self._clock.now_ns()
+        wall_ms = self._clock.wall_ms()
+        for shard in self.shards.values():
+            shard.core.tick(now)
+            if not shard.is_idle:
+                shard.time_out(now)
+            if shard.is_leader:
+                shard.expire_due(now, wall_ms, now + self._config.election_timeout_ns * 4)
+                if shard.has_waiting_writes:
+                    self._with_inbox[shard.id] = shard
+            self._dirty[shard.id] = shard
+        if self.snapshotting is not None:
+            self.snapshotting.tick(now)
+        self._turn(is_tick=True)
+
+    def touch(self, shard: Shard) -> None:
+        self._dirty[shard.id] = shard
+        self.wake()
+
+    def wake(self) -> None:
+        """Have a turn soon, after everything that is ready now has come in."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._runtime.call_soon(self._scheduled_turn)
+
+    @property
+    def log_memory(self) -> int:
+        return sum([shard.core.log_bytes for shard in self.shards.values()])
+
+    # --- A turn.
+
+    def _scheduled_turn(self) -> None:
+        self._is_scheduled = False
+        self._turn()
+
+    def _turn(self, *, is_tick: bool = False) -> None:
+        self.counters.turns += 1
+        self._drain()
+        self._propose()
+        self._start_reads()
+        self._drain()
+        self._write()
+        self._transport.flush(lazily=is_tick)
+
+    def _drain(self) -> None:
+        while self._dirty:
+            _, shard = self._dirty.popitem()
+            while (ready := shard.core.ready()) is not None:
+                self._handle(shard, ready)
+            shard.after_step()
+            self._note_leader(shard)
+
+    def _handle(self, shard: Shard, ready: Ready) -> None:
+        if ready.snapshot is not None:
+            assert self.snapshotting is not None, "a snapshot to install and nobody to do it"
+            self.snapshotting.install(shard, ready.snapshot, ready.ticket)
+            return
+        for message in ready.send_now:
+            self._send(shard, message)
+        self._collect(shard, ready)
+        now = self._clock.now_ns()
+        if ready.committed:
+            shard.apply(ready.committed, now)
+            if shard.id == META_SHARD:
+                self.meta_applied(shard)
+        if ready.reads:
+            wall_ms = self._clock.wall_ms()
+            for barrier in ready.reads:
+                assert barrier.index <= shard.applied_index or shard.halted, "read before apply"
+                shard.serve_reads(barrier.token, now, wall_ms)
+            if shard.has_waiting_writes:  # A read met a due key and waits for its expiry.
+                self._with_inbox[shard.id] = shard
+        if ready.reads_failed:
+            shard.fail_reads(ready.reads_failed)
+
+    def _collect(self, shard: Shard, ready: Ready) -> None:
+        """Add to the next write; a promise waits only for its own shard's unsaved state (R2)."""
+        promise = (shard, ready.ticket, ready.send_after_sync)
+        if ready.must_save:
+            self._next.saves.append(
+                ShardSave(shard.id, hard_state=ready.hard_state, entries=ready.entries)
+            )
+            self._next.promises.append(promise)
+            self._next.shards.add(shard.id)
+        elif shard.id in self._next.shards:
+            self._next.promises.append(promise)
+        elif self._writing is not None and shard.id in self._writing.shards:
+            self._writing.promises.append(promise)
+        else:
+            self._keep_promise(promise)
+
+    def _keep_promise(self, promise: tuple[Shard, int, tuple[Message, ...]]) -> None:
+        shard, ticket, messages = promise
+        shard.core.saved(ticket)
+        for message in messages:
+            self._send(shard, message)
+        self._dirty[shard.id] = shard
+
+    def _send(self, shard: Shard, message: Message) -> None:
+        node = shard.core.node_of(message.target)
+        if node is None:
+            return  # A replica that is no voter of ours: nothing to say to it (R8).
+        if isinstance(message, InstallSnapshot):
+            assert self.snapshotting is not None
+            self.snapshotting.send(shard, node, message)
+        else:
+            self._transport.send(node, shard.id, message)
+
+    # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
+
+    def _propose(self) -> None:
+        self._gate.settle(self._clock.now_ns())
+        if not self._with_inbox:
+            return
+        waiting = sum([shard.waiting_bytes for shard in self._with_inbox.values()])
+        if not self._gate.is_open and waiting < self._config.batch_bytes:
+            return
+        now, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        still: dict[ShardId, Shard] = {}
+        for shard in self._with_inbox.values():
+            index = shard.propose(now, wall_ms)
+            if index is not None:
+                self._gate.proposed(shard, index, now)
+                self._dirty[shard.id] = shard
+            if shard.has_waiting_writes:
+                still[shard.id] = shard
+        self._with_inbox = still
+        if self._gate.deadline_ns is not None and not self._gate.is_timer_set:
+            self._gate.is_timer_set = True
+            self._runtime.call_later(self._gate.deadline_ns - now, self._gate_timer)
+
+    def _gate_timer(self) -> None:
+        self._gate.is_timer_set = False
+        if self._with_inbox:
+            self.wake()
+
+    def _start_reads(self) -> None:
+        """Reads gather while a round of any shard is out, so that rounds share their messages."""
+        if not self._with_reads:
+            return
+        self._reading = {
+            one: shard for one, shard in self._reading.items() if shard.has_waiting_reads
+        }
+        if any(shard.core.role is Role.LEADER for shard in self._reading.values()):
+            began_ns = self._reads_began_ns
+            if self._clock.now_ns() - began_ns < self._config.batch_gate_max_ns:
+                return
+        self._reads_began_ns = self._clock.now_ns()
+        for shard in self._with_reads.values():
+            if shard.start_reads(self._clock.now_ns()):
+                self._reading[shard.id] = shard
+            self._dirty[shard.id] = shard
+        self._with_reads = {}
+
+    # --- The disk.
+
+    def _write(self) -> None:
+        if self._writing is not None or not self._next.saves:
+            return
+        save, self._next = self._next, _Save()
+        self._writing = save
+        staged = self._log.stage(save.saves)
+        self._write_began_ns = self._clock.now_ns()
+
+        def write() -> Staged:
+            self._log.write(staged)
+            return staged
+
+        self._runtime.run_log(write, self._written)
+
+    def _written(self, staged: Staged) -> None:
+        save = self._writing
+        assert save is not None, "a write ended that nobody began"
+        self._writing = None
+        self.counters.fsyncs += 1
+        self.counters.fsync_ns += self._clock.now_ns() - self._write_began_ns
+        self.counters.batch_bytes += staged.size
+        for promise in save.promises:
+            self._keep_promise(promise)
+        for done in save.done:
+            done()
+        self._turn()
+
+    def save(self, save: ShardSave, done: Callable[[], None]) -> None:
+        """Write a record that no Ready asks for (a new replica, an installed snapshot, a rewritten
+        suffix) with the next batch; `done` runs when it is on disk."""
+        self._next.saves.append(save)
+        self._next.shards.add(save.shard)
+        self._next.done.append(done)
+        self.wake()
+
+    # --- Who leads.
+
+    def _note_leader(self, shard: Shard) -> None:
+        known = (shard.core.term, shard.core.leader_node)
+        before = self._leaders.get(shard.id)
+        if known == before:
+            return
+        self._leaders[shard.id] = known
+        if known[1] is not None and (before is None or known[1] != before[1]):
+            self.counters.elections += 1
+            _log.info("leader", extra={"shard": shard.id, "term": known[0], "leader": known[1]})
+        self.leader_changed(shard)

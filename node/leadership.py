@@ -1,0 +1,93 @@
+"""Which shards this node should lead: those it is preferred for, and none with a wrong clock.
+
+The topology names a preferred leader per shard, evenly spread; whoever else leads hands over once
+the preferred replica is up and has the whole log (dissertation §3.10). A node whose clock is too
+far from the majority's leads nothing, since stamps and expiries are the leader's (correctness A2).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..cluster.topology import Topology
+from .engine import Engine
+from .raft.types import NodeId
+from .shard import Shard
+
+CHECK_INTERVAL_NS = 500_000_000
+STEADY_NS = 2_000_000_000  # A leader stays this long before it hands over for balance.
+TRANSFERS_MAX = 2  # At one check, so that not all shards pause at once.
+
+_log = logging.getLogger(__name__)
+
+
+class Leadership:
+    def __init__(
+        self,
+        name: NodeId,
+        engine: Engine,
+        *,
+        clock_skew_max_ms: int,
+        is_clock_far: Callable[[int], bool],
+        topology: Callable[[], Topology],
+    ) -> None:
+        self.is_clock_trusted = True
+        self.transfers = 0
+        self._name = name
+        self._engine = engine
+        self._clock_skew_max_ms = clock_skew_max_ms
+        self._is_clock_far = is_clock_far
+        self._topology = topology
+        self._checked_at = 0
+        self._since: dict[int, tuple[int, int]] = {}  # shard -> (term, when seen to lead it first)
+
+    def tick(self, now_ns: int) -> None:
+        if now_ns - self._checked_at < CHECK_INTERVAL_NS:
+            return
+        self._checked_at = now_ns
+        self._check_clock()
+        self._hand_over(now_ns)
+
+    def _check_clock(self) -> None:
+        is_trusted = not self._is_clock_far(self._clock_skew_max_ms)
+        if is_trusted == self.is_clock_trusted:
+            return
+        self.is_clock_trusted = is_trusted
+        _log.log(
+            logging.INFO if is_trusted else logging.ERROR,
+            "clock agrees with the majority's" if is_trusted else "clock is too far from the majority's",
+            extra={"limit_ms": self._clock_skew_max_ms},
+        )
+        for shard in self._engine.shards.values():
+            if shard.halted is None:
+                shard.core.allow_leading(is_trusted)
+                self._engine.touch(shard)
+
+    def _hand_over(self, now_ns: int) -> None:
+        left = TRANSFERS_MAX
+        topology = self._topology()
+        for shard in self._engine.shards.values():
+            if not shard.is_leader:
+                self._since.pop(shard.id, None)
+                continue
+            term, since = self._since.get(shard.id, (0, 0))
+            if term != shard.core.term:
+                self._since[shard.id] = (shard.core.term, now_ns)
+            elif left and now_ns - since >= STEADY_NS and self._transfer(shard, topology):
+                left -= 1
+                self._since[shard.id] = (term, now_ns)
+
+    def _transfer(self, shard: Shard, topology: Topology) -> bool:
+        preferred = topology.replicas_of(shard.id)[0]
+        if preferred.node == self._name or not shard.core.is_ready_to_serve:
+            return False
+        for follower in shard.core.followers():
+            if follower.node == preferred.node:
+                is_close = follower.match_index >= shard.core.commit_index
+                if follower.is_active and is_close:
+                    self.transfers += 1
+                    shard.core.transfer_leadership(follower.replica)
+                    self._engine.touch(shard)
+                    return True
+        return False

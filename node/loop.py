@@ -1,0 +1,75 @@
+"""The engine's Runtime in production: the event loop, and one thread each for log and snapshots.
+
+The threads exist because pwrite and fdatasync give up the GIL: while a batch is being synced the
+loop receives, sends and applies. Whatever fails in a thread stops the process (correctness L8): a
+result never gets lost in an executor's future that nobody awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar  # Any: work of any type goes through one queue.
+
+T = TypeVar("T")
+
+_Job = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+class _Worker:
+    """A thread that runs jobs first in, first out."""
+
+    def __init__(
+        self, name: str, loop: asyncio.AbstractEventLoop, fail: Callable[[BaseException], None]
+    ) -> None:
+        self._loop = loop
+        self._fail = fail
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        self._jobs.put((work, done))
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, done = job
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - the root of this thread; it goes to `fail`.
+                self._loop.call_soon_threadsafe(self._fail, error)
+                return
+            self._loop.call_soon_threadsafe(done, result)
+
+    def close(self) -> None:
+        """Finish what was given, then end."""
+        self._jobs.put(None)
+        self._thread.join()
+
+
+class LoopRuntime:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fail: Callable[[BaseException], None]
+    ) -> None:
+        self._loop = loop
+        self._log = _Worker("log", loop, fail)
+        self._bulk = _Worker("bulk", loop, fail)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon(callback)
+
+    def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
+        self._loop.call_later(delay_ns / 1e9, callback)
+
+    def run_log(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        self._log.run(work, done)
+
+    def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        self._bulk.run(work, done)
+
+    def close(self) -> None:
+        """Wait for both threads; what they were given is done then."""
+        self._log.close()
+        self._bulk.close()

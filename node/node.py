@@ -1,0 +1,370 @@
+"""A whole node but for its doors and its wires: what `__main__` starts and the simulator drives.
+
+Opening it is one synchronous act: replay the log, load the newest snapshot of each shard, make the
+cores, and create the replicas the topology gives to a node that has none yet. From then on it lives
+from `tick` and from what the transport brings. Read `engine.py` next.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from ..cluster.slots import META_SHARD, ShardId
+from ..cluster.topology import Topology
+from .clock import Clock
+from .commands.internal import PUT_TOPOLOGY, read_topology
+from .config import Config
+from .data.keyspace import INTERNAL_DB, Keyspace
+from .engine import Engine, EngineConfig
+from .errors import Corrupt
+from .leadership import Leadership
+from .raft.core import RaftCore
+from .raft.types import (
+    NOBODY,
+    ZERO,
+    HardState,
+    InstallSnapshot,
+    Message,
+    NodeId,
+    RaftConfig,
+    ReplicaId,
+    Restored,
+    SnapshotMeta,
+    Voter,
+)
+from .request import Answer, Forward, Outcome, Request
+from .router import Router, RouterConfig
+from .runtime import Runtime, Transport
+from .shard import Shard, ShardLimits
+from .snapshotting import SnapshotConfig, Snapshotting
+from .storage.disk import Disk
+from .storage.snapshots import Snapshots
+from .storage.wal import Created, Log, LogOptions, ShardSave
+
+SLICE_ITEMS = 500  # Of a snapshot in one go: about a millisecond.
+
+_log = logging.getLogger(__name__)
+
+
+class NodeTransport(Transport, Protocol):
+    """The engine's transport, and what a node wants to know of the other nodes."""
+
+    def is_clock_far(self, limit_ms: int) -> bool:
+        """Whether our wall clock is further than that from the middle of all clocks."""
+        ...
+
+    def update_topology(self, topology: Topology) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The classes a node is made of; the simulator watches and breaks them by subclassing."""
+
+    core: type[RaftCore] = RaftCore
+    shard: type[Shard] = Shard
+    log: type[Log] = Log
+    snapshots: type[Snapshots] = Snapshots
+    keyspace: type[Keyspace] = Keyspace
+
+
+class IncomingSnapshot:
+    """A snapshot file that is arriving; called in threads, one call at a time."""
+
+    def __init__(self, snapshots: Snapshots, shard: ShardId, meta: SnapshotMeta) -> None:
+        self._snapshots = snapshots
+        self._file = snapshots.receive(shard, meta)
+
+    def write(self, data: bytes) -> None:
+        self._file.add(data)
+
+    def finish(self) -> str:
+        """Its path, synced and verified: a file damaged on its way only fails the transfer."""
+        path = self._file.finish()
+        self._snapshots.check(path)
+        return path
+
+    def abort(self) -> None:
+        self._file.abort()
+
+
+class Node:
+    def __init__(
+        self,
+        config: Config,
+        topology: Topology,
+        *,
+        directory: str,
+        disk: Disk,
+        clock: Clock,
+        runtime: Runtime,
+        transport: NodeTransport,
+        seeds: Random,
+        parts: Parts | None = None,
+    ) -> None:
+        self.name = NodeId(config.name)
+        self.config = config
+        self.topology = topology
+        self.parts = parts or Parts()
+        self.topology_changed: Callable[[Topology], None] = lambda _topology: None
+        self._clock = clock
+        self._seeds = seeds
+        self._transport = transport
+        self._topology_raw: bytes | None = None
+        self._is_putting_topology = False
+        self.snapshots = self.parts.snapshots(disk, directory, cluster_id=topology.cluster_id)
+        self.log, found = self.parts.log.open(
+            disk,
+            f"{directory}/log",
+            cluster_id=topology.cluster_id,
+            snapshots=self.snapshots.metas(),
+            options=LogOptions(
+                segment_bytes=config.segment_bytes,
+                segments_kept=max(2, config.log_disk_bytes // config.segment_bytes),
+                is_synced=config.fsync == "always",
+            ),
+        )
+        self.engine = Engine(
+            self.name,
+            EngineConfig(
+                batch_bytes=config.batch_bytes,
+                batch_gate_max_ns=config.batch_gate_max_ms * 1_000_000,
+                log_memory_bytes=config.log_memory_bytes,
+                election_timeout_ns=config.election_timeout_ms * 1_000_000,
+            ),
+            clock=clock,
+            runtime=runtime,
+            transport=transport,
+            log=self.log,
+        )
+        self.snapshotting = Snapshotting(
+            self.engine,
+            SnapshotConfig(
+                log_bytes=config.snapshot_log_bytes,
+                log_keep_bytes=config.log_keep_bytes,
+                chunk_bytes=config.snapshot_chunk_bytes,
+                slice_items=SLICE_ITEMS,
+            ),
+            runtime=runtime,
+            transport=transport,
+            log=self.log,
+            snapshots=self.snapshots,
+            make_keyspace=lambda _shard: self.parts.keyspace(),
+        )
+        self.router = Router(
+            self.name,
+            RouterConfig(config.session_timeout_ms, config.forward_pending_max),
+            engine=self.engine,
+            transport=transport,
+            clock=clock,
+            first_node_of=self._first_node_of,
+        )
+        self.leadership = Leadership(
+            self.name,
+            self.engine,
+            clock_skew_max_ms=config.clock_skew_max_ms,
+            is_clock_far=transport.is_clock_far,
+            topology=lambda: self.topology,
+        )
+        self.engine.snapshotting = self.snapshotting
+        self.engine.leader_changed = self.router.leader_changed
+        self.engine.meta_applied = self._meta_applied
+        for shard_id, one in found.items():
+            self._restore(shard_id, one.replica, one.restored)
+        self._create_missing(set(found))
+
+    # --- Starting.
+
+    def _restore(self, shard_id: ShardId, replica: ReplicaId, restored: Restored) -> None:
+        """A replica as the disk knows it: newest snapshot, then the log behind it (L5)."""
+        keys = self.parts.keyspace()
+        if restored.snapshot.id != ZERO:
+            reader = self.snapshots.read(shard_id)
+            while (chunk := reader.next_chunk()) is not None:
+                keys.load(chunk)
+            keys.finish_load()
+            reader.check_digest(keys.digest())
+        self.engine.add(self._make_shard(shard_id, replica, restored, keys))
+        if shard_id == META_SHARD:
+            self._read_topology(keys)
+
+    def _make_shard(
+        self, shard_id: ShardId, replica: ReplicaId, restored: Restored, keys: Keyspace
+    ) -> Shard:
+        config = self.config
+        core = self.parts.core(
+            RaftConfig(
+                replica=replica,
+                election_timeout_ns=config.election_timeout_ms * 1_000_000,
+                heartbeat_interval_ns=config.heartbeat_interval_ms * 1_000_000,
+                append_bytes_max=config.append_bytes_max,
+                inflight_appends_max=config.inflight_appends_max,
+                uncommitted_bytes_max=config.uncommitted_bytes_max,
+            ),
+            restored,
+            Random(self._seeds.getrandbits(64)),
+        )
+        return self.parts.shard(
+            shard_id,
+            cluster_id=self.topology.cluster_id,
+            core=core,
+            keys=keys,
+            limits=ShardLimits(config.uncommitted_bytes_max, config.append_bytes_max),
+            seeds=Random(self._seeds.getrandbits(64)),
+            refuse=self.router.refuse,
+        )
+
+    def _create_missing(self, found: set[ShardId]) -> None:
+        """Create what the founding gave to this node; a replica lives once its record is saved."""
+        shards = [ShardId(number) for number in range(self.topology.shards)]
+        for shard_id in [*shards, META_SHARD]:
+            if shard_id in found:
+                continue
+            for one in self.topology.replicas_of(shard_id):
+                if one.node == self.name:
+                    self._create(shard_id, ReplicaId(one.replica))
+
+    def _create(self, shard_id: ShardId, replica: ReplicaId) -> None:
+        voters = tuple(
+            self._voter(one.replica, one.node) for one in self.topology.replicas_of(shard_id)
+        )
+        restored = Restored(HardState(0, NOBODY), SnapshotMeta(ZERO, voters), ())
+        shard = self._make_shard(shard_id, replica, restored, self.parts.keyspace())
+        self.engine.save(
+            ShardSave(shard_id, created=Created(replica, voters)), lambda: self.engine.add(shard)
+        )
+
+    def _voter(self, replica: int, name: str) -> Voter:
+        info = self.topology.node(name)
+        assert info is not None, f"the topology names no node {name}"
+        return Voter(ReplicaId(replica), NodeId(name), info.incarnation)
+
+    def _first_node_of(self, shard_id: ShardId) -> NodeId | None:
+        replicas = self.topology.replicas_of(shard_id)
+        return NodeId(replicas[0].node) if replicas else None
+
+    # --- Time.
+
+    def tick(self) -> None:
+        self.leadership.tick(self._clock.now_ns())
+        self._keep_topology()
+        self.router.tick()
+        self.engine.tick()
+
+    # --- The topology lives in the meta group; everything reads it from there (design, section 10).
+
+    def _meta_applied(self, shard: Shard) -> None:
+        self._read_topology(shard.keys)
+
+    def _read_topology(self, keys: Keyspace) -> None:
+        raw = read_topology(keys)
+        if raw is None or raw == self._topology_raw:
+            return
+        self._topology_raw = raw
+        try:
+            topology = Topology.from_json(json.loads(raw))
+        except ValueError as error:
+            raise Corrupt(f"the meta group's topology: {error}") from error
+        self.learn_topology(topology)
+
+    def learn_topology(self, topology: Topology) -> None:
+        """A topology agreed on by the meta group, read here or brought by a peer."""
+        if topology.epoch < self.topology.epoch or topology == self.topology:
+            return
+        self.topology = topology
+        _log.info("topology", extra={"epoch": topology.epoch})
+        self._transport.update_topology(topology)
+        self.topology_changed(topology)
+
+    def _keep_topology(self) -> None:
+        """The meta leader writes the first topology; a node that moved asks for its new address."""
+        if self._is_putting_topology:
+            return
+        wanted = self._wanted_topology()
+        if wanted is None:
+            return
+        self._is_putting_topology = True
+
+        def done(_: Outcome) -> None:
+            self._is_putting_topology = False
+
+        expected = self.topology.epoch if self._topology_raw or not self._holds_meta else 0
+        value = json.dumps(wanted.to_json(), separators=(",", ":")).encode()
+        self.router.submit(
+            Request(
+                META_SHARD,
+                INTERNAL_DB,
+                [[PUT_TOPOLOGY, b"%d" % expected, value]],
+                has_write=True,
+                deadline_ns=self._clock.now_ns() + 2_000_000_000,
+                complete=done,
+            )
+        )
+
+    @property
+    def _holds_meta(self) -> bool:
+        return META_SHARD in self.engine.shards
+
+    def _wanted_topology(self) -> Topology | None:
+        meta = self.engine.shards.get(META_SHARD)
+        if meta is not None and self._topology_raw is None:
+            is_first = meta.core.is_ready_to_serve and meta.applied_index >= meta.core.commit_index
+            return self.topology if is_first else None
+        host, port = self.config.reached_at
+        me = self.topology.node(self.name)
+        if me is None or (me.host, me.port) == (host, port):
+            return None
+        return self.topology.with_address(self.name, host, port)
+
+    # --- What the transport brings.
+
+    def receive(self, _node: NodeId, messages: Iterable[tuple[ShardId, Message]]) -> None:
+        self.engine.receive(messages)
+
+    def receive_forwards(self, node: NodeId, forwards: Iterable[Forward]) -> None:
+        self.router.receive_forwards(node, forwards)
+
+    def receive_answers(self, node: NodeId, answers: Iterable[Answer]) -> None:
+        self.router.receive_answers(node, answers)
+        self.engine.wake()
+
+    def peer_up(self, node: NodeId) -> None:
+        self.engine.peer_up(node)
+
+    def peer_down(self, node: NodeId) -> None:
+        self.engine.peer_down(node)
+        self.router.peer_down(node)
+
+    def messages_dropped(self, node: NodeId) -> None:
+        """What was queued for `node` is lost: cores that lead ask it anew where it stands (R6)."""
+        self.engine.peer_up(node)
+
+    def topology_received(self, topology: Topology) -> None:
+        if not self._holds_meta:
+            self.learn_topology(topology)
+
+    def address_seen(self, node: NodeId, host: str, port: int) -> None:
+        _log.info("node moved", extra={"peer": node, "host": host, "port": port})
+
+    def snapshot_received(
+        self, _node: NodeId, shard: ShardId, message: InstallSnapshot, path: str
+    ) -> None:
+        self.snapshotting.received(shard, message, path)
+
+    def snapshot_sent(
+        self, node: NodeId, shard: ShardId, _message: InstallSnapshot, *, is_ok: bool
+    ) -> None:
+        self.snapshotting.sent(node, shard, is_ok=is_ok)
+
+    def open_incoming(self, shard: ShardId, meta: SnapshotMeta) -> IncomingSnapshot:
+        """Where the bulk stream puts a snapshot that arrives."""
+        return IncomingSnapshot(self.snapshots, shard, meta)
+
+    # --- Stopping.
+
+    def close(self) -> None:
+        self.log.close()

@@ -1,0 +1,448 @@
+"""One Raft group and its keyspace: what turns waiting requests into entries and entries into replies.
+
+Pure: no I/O, no clock of its own; the engine tells it the time, saves and sends for it. It owns the
+answer to "what became of my write": applied with the entry it was put in, replaced by an entry of
+another term, or hidden behind an installed snapshot (correctness D2). Read `engine.py` next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import cast
+
+from ..cluster.slots import ShardId
+from ..proto.reply import ErrorReply, Reply
+from .commands import HANDLERS
+from .commands.context import Context
+from .commands.internal import EXPIRE, INTERNAL_HANDLERS
+from .data.entry import CommandRecord, pack_entry, unpack_entry
+from .data.keyspace import ExpiryPending, Keyspace, KeyspaceCut
+from .data.sessions import Lookup
+from .errors import (
+    CommandError,
+    NoQuorum,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    SessionUnknown,
+    Unavailable,
+)
+from .raft.core import RaftCore
+from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
+from .request import Done, NotApplied, Request, Unknown, answered
+
+EXPIRE_KEYS_MAX = 512  # Keys one expiry command names, so that one entry stays small.
+
+
+@dataclass(slots=True)
+class _Proposed:
+    """What one entry of ours holds, kept until its fate is known."""
+
+    term: int
+    stamp_ms: int
+    seed: int
+    requests: list[Request]
+    commands: list[CommandRecord]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    inbox_bytes_max: int  # Waiting for the gate; over it requests are refused (Overloaded).
+    entry_bytes_max: int  # One entry takes no further request past this; one request is never cut.
+
+
+def _refuse(request: Request, error: Unavailable) -> None:
+    request.complete(NotApplied(error))
+
+
+class Shard:
+    def __init__(
+        self,
+        shard: ShardId,
+        *,
+        cluster_id: int,
+        core: RaftCore,
+        keys: Keyspace,
+        limits: ShardLimits,
+        seeds: Random,
+        refuse: Callable[[Request, Unavailable], None] = _refuse,
+    ) -> None:
+        self.id = shard
+        self.core = core
+        self.keys = keys
+        self.applied_index = core.snapshot_index
+        self.log_bytes_since_snapshot = 0
+        self.halted: BaseException | None = None
+        self.commands_applied = 0
+        self._cluster_id = cluster_id
+        self._limits = limits
+        self._seeds = seeds
+        self.refuse = refuse  # Who decides what becomes of a request that was surely not applied.
+        self._inbox: deque[Request] = deque()
+        self._inbox_bytes = 0
+        self._proposed: dict[int, _Proposed] = {}  # By index of the entry.
+        self._new_reads: list[Request] = []  # No barrier asked for yet.
+        self._waiting_reads: dict[int, list[Request]] = {}  # By token.
+        self._is_expiring = False  # An expiry entry of ours is on its way.
+        self._was_leader = False
+        self._stamp_ms = keys.last_stamp_ms  # The last stamp seen or given, and when.
+        self._stamp_seen_ns: int | None = None
+
+    # --- What a door or another node asks.
+
+    @property
+    def is_leader(self) -> bool:
+        return self.core.role is Role.LEADER
+
+    def leader_node(self) -> NodeId | None:
+        return self.core.leader_node
+
+    def submit(self, request: Request) -> None:
+        """Take a request; it is answered by `complete` or given to `refuse`, later or at once."""
+        if not self.is_leader:
+            self.refuse(request, NotLeader(self.core.leader_node))
+        elif self.halted is not None:
+            self.refuse(request, NotLeader(None))
+        elif not request.has_write:
+            self._new_reads.append(request)
+        elif self._inbox_bytes > self._limits.inbox_bytes_max:
+            self.refuse(request, Overloaded("uncommitted_bytes_max"))
+        else:
+            self._enqueue(request)
+
+    def _enqueue(self, request: Request) -> None:
+        self._inbox.append(request)
+        self._inbox_bytes += _size(request)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._inbox_bytes
+
+    @property
+    def has_waiting_writes(self) -> bool:
+        return bool(self._inbox)
+
+    @property
+    def has_new_reads(self) -> bool:
+        return bool(self._new_reads)
+
+    @property
+    def is_idle(self) -> bool:
+        """No request of anybody waits here for anything."""
+        return not (self._inbox or self._proposed or self._new_reads or self._waiting_reads)
+
+    # --- The leader's side of a write.
+
+    def propose(self, now_ns: int, wall_ms: int) -> int | None:
+        """Put what waits into one entry; its index, or None if nothing was proposed.
+
+        Called when the engine's gate is open. Not before the empty entry of this term is
+        committed: until then the stamps of earlier leaders' entries may not be known (A2).
+        """
+        if not self._inbox or not self.core.is_ready_to_serve:
+            return None
+        requests: list[Request] = []
+        size = 0
+        while self._inbox and (not requests or size < self._limits.entry_bytes_max):
+            request = self._inbox.popleft()
+            requests.append(request)
+            size += _size(request)
+        self._inbox_bytes -= size
+        stamp_ms = self._stamp(now_ns, wall_ms)
+        seed = self._seeds.getrandbits(64)
+        commands = [record for request in requests for record in _records(request)]
+        data = pack_entry(self._cluster_id, stamp_ms, seed, commands)
+        try:
+            entry = self.core.propose(data)
+        except Unavailable as error:
+            self._give_back(requests, error)
+            return None
+        replaced = self._proposed.pop(entry.index, None)
+        if replaced is not None:
+            # Ours of an earlier term stood here and was truncated. We lead with an entry of this
+            # term committed in front of it, so it stands in no log that can still win.
+            self._give_back(replaced.requests, NotLeader(self.core.leader_node))
+        self._proposed[entry.index] = _Proposed(
+            entry.term, stamp_ms, seed, requests, commands, size
+        )
+        return entry.index
+
+    def _stamp(self, now_ns: int, wall_ms: int) -> int:
+        """max(wall clock, last stamp + time since it was seen): never back, across leaders too."""
+        stamp_ms = self._stamp_ms
+        if self._stamp_seen_ns is not None:
+            stamp_ms += (now_ns - self._stamp_seen_ns) // 1_000_000
+        stamp_ms = max(wall_ms, stamp_ms)
+        self._stamp_ms = stamp_ms
+        self._stamp_seen_ns = now_ns
+        return stamp_ms
+
+    def expire_due(self, now_ns: int, wall_ms: int, deadline_ns: int) -> None:
+        """The leader removes what is due by a logged command, so that all replicas do (A2)."""
+        if self._is_expiring or not self.core.is_ready_to_serve or self.halted is not None:
+            return
+        due = self.keys.due(self._stamp(now_ns, wall_ms), EXPIRE_KEYS_MAX)
+        if not due:
+            return
+        by_db: dict[int, list[bytes]] = {}
+        for db, key in due:
+            by_db.setdefault(db, []).append(key)
+        self._is_expiring = True
+        batches = list(by_db.items())
+        for place, (db, names) in enumerate(batches):
+            is_last = place == len(batches) - 1
+            complete = self._expiry_done if is_last else answered
+            self._enqueue(
+                Request(self.id, db, [[EXPIRE, *names]], True, deadline_ns, complete)  # noqa: FBT003 - a dataclass row
+            )
+
+    def _expiry_done(self, _: object) -> None:
+        self._is_expiring = False
+
+    # --- Reads.
+
+    def start_reads(self, now_ns: int) -> bool:
+        """Ask for one barrier for all reads that came since the last; False if there were none."""
+        if not self._new_reads:
+            return False
+        requests, self._new_reads = self._new_reads, []
+        try:
+            token = self.core.request_read(now_ns)
+        except Unavailable as error:
+            self._give_back(requests, error)
+            return False
+        self._waiting_reads[token] = requests
+        return True
+
+    @property
+    def has_waiting_reads(self) -> bool:
+        return bool(self._waiting_reads)
+
+    def serve_reads(self, token: int, now_ns: int, wall_ms: int) -> None:
+        """The barrier of `token` is passed and what it waited for is applied: answer."""
+        now_ms = self._stamp(now_ns, wall_ms)
+        for request in self._waiting_reads.pop(token, ()):
+            self._serve(request, now_ms)
+
+    def fail_reads(self, tokens: Iterable[int]) -> None:
+        """Leadership was lost: tried again elsewhere, never answered late (R10)."""
+        for token in tokens:
+            self._give_back(self._waiting_reads.pop(token, ()), NotLeader(self.core.leader_node))
+
+    def _serve(self, request: Request, now_ms: int) -> None:
+        if self.halted is not None:
+            self.refuse(request, NotLeader(None))
+            return
+        replies: list[Reply] = []
+        context = Context(request.db, now_ms, 0)
+        for args in request.commands:
+            self.keys.enter(request.db, now_ms, is_read=True)
+            try:
+                replies.append(HANDLERS[args[0]](self.keys, args, context))
+            except CommandError as error:
+                replies.append(ErrorReply(error.code, error.text))
+            except ExpiryPending as pending:
+                # Due by our clock, but no applied stamp says so yet: nil now could be undone by a
+                # failover to a slower clock (A2). The expiry is logged first, the read behind it.
+                self._enqueue(
+                    Request(
+                        self.id,
+                        request.db,
+                        [[EXPIRE, pending.key]],
+                        True,  # noqa: FBT003 - a dataclass row
+                        request.deadline_ns,
+                        answered,
+                    )
+                )
+                self._enqueue(request)
+                return
+        request.complete(Done(replies))
+
+    # --- Apply: the same on every replica.
+
+    def apply(self, entries: Sequence[Entry], now_ns: int) -> None:
+        """Run committed entries in order. An unexpected exception halts this replica (A4)."""
+        for entry in entries:
+            if self.halted is not None:
+                return
+            proposed = self._proposed.pop(entry.index, None)
+            if proposed is not None and proposed.term != entry.term:
+                # Another leader's entry stands where ours was: ours will never be applied (D2).
+                self._give_back(proposed.requests, NotLeader(self.core.leader_node))
+                proposed = None
+            try:
+                self._apply_one(entry, proposed)
+            except Exception as error:  # noqa: BLE001 - A4: loud, and only this replica.
+                self._halt(error, proposed)
+                return
+            self.applied_index = entry.index
+            self.log_bytes_since_snapshot += len(entry.data) + 32
+        stamp_ms = self.keys.last_stamp_ms
+        if stamp_ms > self._stamp_ms:
+            self._stamp_ms = stamp_ms
+            self._stamp_seen_ns = now_ns
+
+    def _apply_one(self, entry: Entry, proposed: _Proposed | None) -> None:
+        if entry.kind is not EntryKind.COMMANDS:
+            return
+        if proposed is None:
+            stamp_ms, seed, commands = unpack_entry(entry.data, self._cluster_id)
+            self._run(entry.index, stamp_ms, seed, commands)
+            return
+        replies = self._run(entry.index, proposed.stamp_ms, proposed.seed, proposed.commands)
+        start = 0
+        for request in proposed.requests:
+            end = start + len(request.commands)
+            self._answer(request, replies[start:end])
+            start = end
+
+    def _run(
+        self, index: int, stamp_ms: int, seed: int, commands: Sequence[CommandRecord]
+    ) -> list[Reply | Lookup]:
+        keys = self.keys
+        now_ms = keys.begin_entry(index, stamp_ms)  # max with the last applied stamp (A2).
+        context = Context(0, now_ms, seed)
+        replies: list[Reply | Lookup] = []
+        for db, _user, session, sequence, floor, args in commands:
+            if session:
+                known = keys.sessions.lookup(session, sequence, floor, now_ms)
+                if known is not Lookup.NEW:
+                    replies.append(known)
+                    continue
+            context.db = db
+            keys.enter(db, now_ms, is_read=False)
+            name = args[0]
+            handler = HANDLERS.get(name) or INTERNAL_HANDLERS[name]
+            reply: Reply
+            try:
+                reply = handler(keys, args, context)
+            except CommandError as error:
+                reply = ErrorReply(error.code, error.text)
+            if session:
+                keys.sessions.keep(session, sequence, reply)
+            replies.append(reply)
+        self.commands_applied += len(commands)
+        return replies
+
+    def _answer(self, request: Request, replies: Sequence[Reply | Lookup]) -> None:
+        if request.session:
+            if Lookup.UNKNOWN_SESSION in replies:
+                self._give_back([request], SessionUnknown())
+                return
+            if Lookup.BELOW_FLOOR in replies:
+                request.complete(Unknown(OutcomeUnknown("its answer was already given up on")))
+                return
+        # Without a session nothing is looked up, and with one the two are dealt with above.
+        request.complete(Done(cast("Sequence[Reply]", replies)))
+
+    def _halt(self, error: BaseException, proposed: _Proposed | None) -> None:
+        self.halted = error
+        self.core.allow_leading(False)
+        why = "this replica stopped applying"
+        if proposed is not None:
+            _give_up(proposed, why)
+        self._give_up_proposed(why)
+
+    # --- Ends: time-outs, lost leadership, an installed snapshot.
+
+    def after_step(self) -> None:
+        """Give back what only a leader may hold, once this replica no longer leads."""
+        is_leader = self.is_leader
+        if self._was_leader and not is_leader:
+            self._is_expiring = False
+            self._drop_inbox()
+        self._was_leader = is_leader
+
+    def _drop_inbox(self) -> None:
+        requests = [*self._inbox, *self._new_reads]
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        self._new_reads.clear()
+        self._give_back(requests, NotLeader(self.core.leader_node))
+
+    def time_out(self, now_ns: int) -> None:
+        """Answer what is past its deadline: CLUSTERDOWN if not proposed, else UNCERTAIN (D4)."""
+        while self._inbox and self._inbox[0].deadline_ns <= now_ns:
+            request = self._inbox.popleft()
+            self._inbox_bytes -= _size(request)
+            request.complete(NotApplied(NoQuorum("no majority answered in time")))
+        self._new_reads = _without_late(self._new_reads, now_ns)
+        for token, requests in list(self._waiting_reads.items()):
+            self._waiting_reads[token] = _without_late(requests, now_ns)
+        for proposed in self._proposed.values():
+            for request in proposed.requests:
+                if request.deadline_ns <= now_ns:
+                    complete, request.complete = request.complete, answered
+                    complete(Unknown(OutcomeUnknown("no majority answered in time")))
+
+    def _give_up_proposed(self, why: str, up_to: int | None = None) -> None:
+        for index in sorted(self._proposed):
+            if up_to is not None and index > up_to:
+                continue
+            _give_up(self._proposed.pop(index), why)
+
+    def _give_back(self, requests: Iterable[Request], error: Unavailable) -> None:
+        for request in requests:
+            if request.complete is not answered:  # It may have timed out meanwhile.
+                self.refuse(request, error)
+
+    # --- Snapshots.
+
+    @property
+    def can_cut(self) -> bool:
+        """A cut is taken at an index this replica's own log has saved (L5)."""
+        return self.halted is None and 0 < self.applied_index <= self.core.saved_index
+
+    def cut(self) -> tuple[SnapshotMeta, KeyspaceCut]:
+        """Begin a snapshot of everything at the applied index; slices follow (L5, L7)."""
+        term = self.core.term_at(self.applied_index)
+        assert term is not None, f"shard {self.id}: no term at applied {self.applied_index}"
+        self.log_bytes_since_snapshot = 0
+        return self.core.meta_at(self.applied_index), self.keys.begin_snapshot()
+
+    def install(self, meta: SnapshotMeta, keys: Keyspace) -> None:
+        """Replace the state by a snapshot's; called when its reset record is on disk (L6)."""
+        self._give_up_proposed("a snapshot hides it", up_to=meta.id.index)
+        self.keys = keys
+        self.applied_index = meta.id.index
+        self.log_bytes_since_snapshot = 0
+        self._stamp_ms = max(self._stamp_ms, keys.last_stamp_ms)
+        self.core.snapshot_installed(meta)
+
+    def digest(self) -> int:
+        """Of all state; equal on all replicas at the same applied index."""
+        return self.keys.digest()
+
+
+def _give_up(proposed: _Proposed, why: str) -> None:
+    for request in proposed.requests:
+        request.complete(Unknown(OutcomeUnknown(why)))
+
+
+def _records(request: Request) -> Iterable[CommandRecord]:
+    # A read behind a write of the same pipeline is logged with it: it then sees that write and
+    # nothing later, also when the request is retried under its session.
+    db, user, session, floor = request.db, request.user, request.session, request.floor
+    if not session:
+        return [(db, user, 0, 0, 0, args) for args in request.commands]
+    return [
+        (db, user, session, sequence, floor, args)
+        for sequence, args in enumerate(request.commands, request.sequence)
+    ]
+
+
+def _size(request: Request) -> int:
+    return sum([sum(map(len, args)) + 32 for args in request.commands])
+
+
+def _without_late(requests: list[Request], now_ns: int) -> list[Request]:
+    late = [request for request in requests if request.deadline_ns <= now_ns]
+    if not late:
+        return requests
+    for request in late:
+        request.complete(NotApplied(NoQuorum("no majority answered in time")))
+    return [request for request in requests if request.deadline_ns > now_ns]

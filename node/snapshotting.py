@@ -1,0 +1,251 @@
+"""Taking, sending and installing snapshots, and freeing the log behind them.
+
+Everything here is sliced: a slice of a cut on the loop, its bytes on the bulk thread, the next slice
+when they are written, so that no turn waits. The order of correctness L5 and L6 is kept by the
+chain of callbacks: a step begins only when the one before it is on disk. Read `engine.py` first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ..cluster.slots import ShardId
+from .data.keyspace import Keyspace, KeyspaceCut
+from .engine import Engine
+from .raft.types import InstallSnapshot, NodeId, SnapshotMeta
+from .runtime import Runtime, Transport
+from .shard import Shard
+from .storage.snapshots import SnapshotReader, Snapshots, SnapshotWriter
+from .storage.wal import Log, ShardSave
+
+LOOK_INTERVAL_NS = 100_000_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotConfig:
+    log_bytes: int  # Of one shard since its last snapshot: more, and it takes one.
+    log_keep_bytes: int  # Entries kept behind a snapshot, for followers a little behind (L9).
+    chunk_bytes: int
+    slice_items: int
+
+
+class Snapshotting:
+    """At most one cut at a time on a node; installs are queued behind one another."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: SnapshotConfig,
+        *,
+        runtime: Runtime,
+        transport: Transport,
+        log: Log,
+        snapshots: Snapshots,
+        make_keyspace: Callable[[ShardId], Keyspace],
+    ) -> None:
+        self.taken = 0
+        self.installed = 0
+        self._engine = engine
+        self._config = config
+        self._runtime = runtime
+        self._transport = transport
+        self._log = log
+        self._snapshots = snapshots
+        self._make_keyspace = make_keyspace
+        self._cutting: ShardId | None = None
+        self._sending: dict[tuple[ShardId, NodeId], InstallSnapshot] = {}
+        self._received: dict[tuple[ShardId, SnapshotMeta], str] = {}
+        self._unwanted: set[tuple[ShardId, SnapshotMeta]] = set()
+        self._is_tidying = False
+        self._is_preparing = False
+        self._looked_at_ns = 0
+
+    @property
+    def is_cutting(self) -> bool:
+        return self._cutting is not None
+
+    # --- Taking.
+
+    def tick(self, now_ns: int) -> None:
+        """Begin what is due: a snapshot of a shard with a long log, or of one that pins it."""
+        if now_ns - self._looked_at_ns < LOOK_INTERVAL_NS:
+            return
+        self._looked_at_ns = now_ns
+        self._tidy()
+        self._prepare_segment()
+        self._discard_unwanted()
+        if self._cutting is not None:
+            return
+        for shard in self._engine.shards.values():
+            if shard.log_bytes_since_snapshot > self._config.log_bytes and shard.can_cut:
+                self.take(shard)
+                return
+        for shard_id in self._log.pinning():
+            shard = self._engine.shards[shard_id]
+            if shard.can_cut and shard.applied_index > shard.core.snapshot_index:
+                self.take(shard)
+                return
+            self._rewrite(shard)
+
+    def take(self, shard: Shard) -> None:
+        """Begin a snapshot of `shard` at its applied index (L5)."""
+        self._cutting = shard.id
+        meta, cut = shard.cut()
+        writer = self._snapshots.begin(shard.id, meta, shard.keys.last_stamp_ms)
+        self._slice(shard, meta, cut, writer)
+
+    def _slice(
+        self, shard: Shard, meta: SnapshotMeta, cut: KeyspaceCut, writer: SnapshotWriter
+    ) -> None:
+        chunk = cut.slice(self._config.slice_items, self._config.chunk_bytes)
+        if chunk is None:
+            digest = cut.digest()
+            self._runtime.run_bulk(
+                lambda: writer.finish(digest), lambda _path: self._taken(shard, meta)
+            )
+            return
+        self._runtime.run_bulk(
+            lambda: writer.add(chunk), lambda _: self._slice(shard, meta, cut, writer)
+        )
+
+    def _taken(self, shard: Shard, meta: SnapshotMeta) -> None:
+        # The file is synced, renamed and read back: only now may the log behind it go (L5).
+        self._cutting = None
+        self.taken += 1
+        first_index = shard.core.index_keeping(meta.id.index, self._config.log_keep_bytes)
+        if not any(shard_id == shard.id for shard_id, _ in self._sending):
+            self._compact(shard, meta, first_index)
+        else:
+            # An install is on its way: keep what follows it, or it would have to begin anew (L9).
+            oldest = min(
+                message.meta.id.index
+                for (shard_id, _), message in self._sending.items()
+                if shard_id == shard.id
+            )
+            self._compact(shard, meta, min(first_index, oldest + 1))
+        _log.info("snapshot taken", extra={"shard": shard.id, "index": meta.id.index})
+
+    def _compact(self, shard: Shard, meta: SnapshotMeta, first_index: int) -> None:
+        shard.core.compact(meta, first_index)
+        self._log.compacted(shard.id, meta, first_index)
+        self._snapshots.forget_older(shard.id, meta)
+        self._engine.touch(shard)
+
+    def _rewrite(self, shard: Shard) -> None:
+        # A shard that cannot be snapshotted must not pin the log until the disk is full (L4).
+        entries = shard.core.unsnapshotted_entries()
+        if entries:
+            self._engine.save(ShardSave(shard.id, entries=entries), lambda: None)
+
+    def _tidy(self) -> None:
+        """Delete the log segments and the snapshots that nobody needs any more."""
+        if self._is_tidying:
+            return
+        self._is_tidying = True
+        paths = self._log.free_segments()
+
+        def delete() -> None:
+            self._log.unlink(paths)
+            self._snapshots.sweep()
+
+        def deleted(_: None) -> None:
+            self._is_tidying = False
+
+        self._runtime.run_bulk(delete, deleted)
+
+    def _prepare_segment(self) -> None:
+        """Have the log's next segment made before it is needed."""
+        if self._is_preparing:
+            return
+        work = self._log.prepare()
+        if work is None:
+            return
+        self._is_preparing = True
+
+        def prepared(_: None) -> None:
+            self._is_preparing = False
+
+        self._runtime.run_bulk(work, prepared)
+
+    # --- Sending.
+
+    def send(self, shard: Shard, node: NodeId, message: InstallSnapshot) -> None:
+        """Start the transfer that the leader's core asks for, unless it is on its way."""
+        if (shard.id, node) in self._sending:
+            return
+        path = self._snapshots.lease(shard.id, message.meta)
+        if path is None:
+            shard.core.snapshot_sent(message.target, False)  # noqa: FBT003 - house style's name
+            self._engine.touch(shard)
+            return
+        self._sending[(shard.id, node)] = message
+        self._transport.send_snapshot(node, shard.id, message, path)
+
+    def sent(self, node: NodeId, shard_id: ShardId, *, is_ok: bool) -> None:
+        """The transfer ended, well or not; the core probes from there."""
+        message = self._sending.pop((shard_id, node))
+        self._snapshots.release(shard_id, message.meta)
+        shard = self._engine.shards[shard_id]
+        shard.core.snapshot_sent(message.target, is_ok)
+        self._engine.touch(shard)
+
+    # --- Installing.
+
+    def received(self, shard_id: ShardId, message: InstallSnapshot, path: str) -> None:
+        """A whole, verified file has arrived; the core decides whether it is wanted."""
+        self._received[(shard_id, message.meta)] = path
+        self._engine.receive([(shard_id, message)])
+
+    def _discard_unwanted(self) -> None:
+        # A core that wants a file says so in the turn after it came: what is still here at the
+        # second look is of a snapshot that came twice or too late.
+        for key in self._unwanted & self._received.keys():
+            self._runtime.run_bulk(partial(self._snapshots.discard, self._received.pop(key)), _nothing)
+        self._unwanted = set(self._received)
+
+    def install(self, shard: Shard, meta: SnapshotMeta, ticket: int) -> None:
+        """Build the new keyspace aside; until the reset record is on disk the old one stands (L6)."""
+        path = self._received.pop((shard.id, meta))
+
+        def adopted(reader: SnapshotReader) -> None:
+            self._load(shard, meta, ticket, self._make_keyspace(shard.id), reader)
+
+        self._runtime.run_bulk(lambda: self._snapshots.adopt(shard.id, meta, path), adopted)
+
+    def _load(
+        self,
+        shard: Shard,
+        meta: SnapshotMeta,
+        ticket: int,
+        keys: Keyspace,
+        reader: SnapshotReader,
+    ) -> None:
+        def loaded(chunk: bytes | None) -> None:
+            if chunk is not None:
+                keys.load(chunk)
+                self._load(shard, meta, ticket, keys, reader)
+                return
+            keys.finish_load()
+            reader.check_digest(keys.digest())
+            self._engine.save(
+                ShardSave(shard.id, reset=meta), lambda: self._installed(shard, meta, ticket, keys)
+            )
+
+        self._runtime.run_bulk(reader.next_chunk, loaded)
+
+    def _installed(self, shard: Shard, meta: SnapshotMeta, ticket: int, keys: Keyspace) -> None:
+        self.installed += 1
+        shard.core.saved(ticket)
+        shard.install(meta, keys)
+        self._snapshots.forget_older(shard.id, meta)
+        self._engine.touch(shard)
+        _log.info("snapshot installed", extra={"shard": shard.id, "index": meta.id.index})
+
+
+def _nothing(_: None) -> None:
+    """What is to be done when a file is gone."""
