@@ -1,0 +1,137 @@
+"""The cluster door (+1): this node as a node of a Redis Cluster.
+
+Only database 0 is seen here. A key whose shard is led elsewhere is answered MOVED, naming the
+cluster door of the node that leads it; commands without keys (DBSIZE, KEYS, SCAN, FLUSHALL) act on
+the slots this node leads, so a client that asks every master meets each key once (correctness D5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...cluster.commands import Spread
+from ...cluster.routing import (
+    CURSOR_PLACE_BITS,
+    join_all,
+    next_scan_cursor,
+    parse_cursor,
+    shards_of,
+    slot_of_keys,
+)
+from ...cluster.slots import ShardId, Slot, shard_of_slot, slot_of, slots_of_shard
+from ...proto.reply import OK, ErrorReply
+from ..errors import CommandError, NotLeader, Unavailable
+from .cluster_view import cluster_address
+from .gather import Gather, Part
+from .outcomes import CROSS_SLOT, NOT_SERVED, refusal
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from ...cluster.topology import NodeInfo
+    from ...proto.reply import Reply
+    from ..request import Args
+    from .backend import Router
+    from .connection import Connection
+    from .routes import Route
+
+# What commands without keys answer on a node that leads nothing.
+_NOTHING: dict[bytes, Reply] = {b"DBSIZE": 0, b"KEYS": [], b"RANDOMKEY": None}
+
+
+class ClusterRouting:
+    is_cluster = True
+
+    def __init__(self, router: Router, rng: Random) -> None:
+        self._router = router
+        self._shards = router.shards
+        self._rng = rng
+
+    def dispatch(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        row = route.row
+        if route.key_at:
+            keys_slot = slot_of(args[route.key_at])
+        elif row.keys.first:
+            shared = slot_of_keys(row, args)
+            if shared is None:
+                raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
+            keys_slot = shared
+        else:
+            self._without_keys(client, slot, route, args, cost)
+            return
+        shard = shard_of_slot(keys_slot, self._shards)
+        if self._router.leads(shard):
+            client.send(shard, slot, args, cost, is_write=route.is_write)
+        else:
+            client.put(slot, self._moved(keys_slot, shard))
+
+    def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
+        """MOVED when it turned out that another node leads."""
+        if not isinstance(error, NotLeader) or not route.row.keys.first:
+            return refusal(error)
+        slot = slot_of(args[route.row.keys.first])
+        shard = shard_of_slot(slot, self._shards)
+        node = self._router.topology().node(error.hint) if error.hint else None
+        return self._moved(slot, shard, node)
+
+    def _moved(self, slot: Slot, shard: ShardId, node: NodeInfo | None = None) -> ErrorReply:
+        node = node or self._router.leader_of(shard)
+        if node is None or node.name == self._router.name:
+            return NOT_SERVED
+        host, port = cluster_address(node)
+        return ErrorReply("MOVED", f"{slot} {host}:{port}")
+
+    # --- Commands without keys, on the shards led here.
+
+    def _led(self, first: int = 0) -> list[ShardId]:
+        numbers = map(ShardId, range(first, self._shards))
+        return [shard for shard in numbers if self._router.leads(shard)]
+
+    def _without_keys(
+        self, client: Connection, slot: int, route: Route, args: Args, cost: int
+    ) -> None:
+        if route.row.spread is Spread.BY_CURSOR:
+            self._scan(client, slot, route, args, cost)
+            return
+        shards = self._led()
+        if not shards:
+            client.put(slot, _NOTHING.get(route.name, OK))
+            return
+        if route.name == b"FLUSHALL":
+            # Only database 0 is seen at this door, so nothing else is emptied through it.
+            args = [b"FLUSHDB", *args[1:]]
+        row = route.row
+        fraction = self._rng.random() if row.name == b"RANDOMKEY" else 0.0
+        gather = Gather(
+            client,
+            slot,
+            len(shards),
+            lambda replies: join_all(row, replies, fraction),
+            is_write=route.is_write,
+        )
+        for place, shard in enumerate(shards):
+            client.send(shard, Part(gather, place), args, cost, is_write=route.is_write)
+
+    def _scan(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        """From the first shard led here at or after the cursor."""
+        cursor = parse_cursor(args[1])
+        if cursor is None:
+            raise CommandError("invalid cursor")
+        (asked,) = shards_of(route.row, 0, args, self._shards)
+        led = self._led(asked)
+        if not led:
+            client.put(slot, [b"0", []])
+            return
+        shard = led[0]
+        if shard != asked:
+            start = slots_of_shard(shard, self._shards).start << CURSOR_PLACE_BITS
+            args = [args[0], b"%d" % start, *args[2:]]
+        shards = self._shards
+
+        def join(replies: list[list[Reply]]) -> Reply:
+            answered, keys = replies[0]
+            assert isinstance(answered, bytes)
+            return [next_scan_cursor(args[1], answered, 0, shards), keys]
+
+        gather = Gather(client, slot, 1, join, is_write=False)
+        client.send(shard, Part(gather, 0), args, cost, is_write=False)

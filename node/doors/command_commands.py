@@ -1,0 +1,100 @@
+"""COMMAND: the command table, for clients that ask where keys are and people who ask what is."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ...cluster.command_docs import all_docs, docs_of, info_of
+from ...cluster.commands import COMMANDS, Command, find_command
+from ...cluster.routing import keys_of
+from ...proto.reply import MapReply, Reply
+from ..errors import CommandError
+from .subcommands import Subcommands, shown
+
+if TYPE_CHECKING:
+    from ..request import Args
+    from .connection import Connection
+
+
+def command(client: Connection, args: Args) -> Reply:
+    """Without a subcommand: every row."""
+    if len(args) == 1:
+        return [info_of(row) for row in COMMANDS.values()]
+    return _SUBCOMMANDS(client, args)
+
+
+def _find(name: bytes) -> Command | None:
+    """A command or, written as `config|get`, a subcommand."""
+    parent, _, word = name.partition(b"|")
+    row = find_command(parent)
+    return row.by_word.get(word.upper()) if row is not None and word else row
+
+
+def _count(client: Connection, args: Args) -> Reply:
+    return len(COMMANDS)
+
+
+def _info(client: Connection, args: Args) -> Reply:
+    if len(args) == 2:
+        return command(client, args[:1])
+    rows = map(_find, args[2:])
+    return [info_of(row) if row is not None else None for row in rows]
+
+
+def _docs(client: Connection, args: Args) -> Reply:
+    if len(args) == 2:
+        return all_docs()
+    rows = [row for row in map(_find, args[2:]) if row is not None]
+    return MapReply(tuple((row.display_name.encode(), docs_of(row)) for row in rows))
+
+
+def _getkeys(client: Connection, args: Args) -> Reply:
+    asked = args[2:]
+    row = find_command(asked[0])
+    if row is None:
+        raise CommandError("Invalid command specified")
+    if not row.accepts(len(asked)):
+        raise CommandError("Invalid number of arguments specified for command")
+    if not row.keys.first:
+        raise CommandError("The command has no key arguments")
+    return list(keys_of(row.keys, asked))
+
+
+def _list(client: Connection, args: Args) -> Reply:
+    """LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]"""
+    names = [row.display_name for row in COMMANDS.values()]
+    if len(args) > 2:
+        if len(args) != 5 or args[2].upper() != b"FILTERBY":
+            raise CommandError("syntax error")
+        option, wanted = args[3].upper(), shown(args[4]).lower()
+        if option == b"MODULE":
+            names = []
+        elif option == b"ACLCAT":
+            rows = COMMANDS.values()
+            names = [row.display_name for row in rows if wanted in row.acl_categories]
+        elif option == b"PATTERN":
+            names = [name for name in names if fnmatchcase(name, wanted)]
+        else:
+            raise CommandError("syntax error")
+    return [name.encode() for name in names]
+
+
+_SUBCOMMANDS = Subcommands(
+    b"COMMAND",
+    {b"COUNT": _count, b"DOCS": _docs, b"GETKEYS": _getkeys, b"INFO": _info, b"LIST": _list},
+    (
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the number of commands.",
+        "DOCS [<command-name> ...]",
+        "    Return documentation of all or of the commands named.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "INFO [<command-name> ...]",
+        "    Return details about all or the commands named.",
+        "LIST [FILTERBY (MODULE <module>|ACLCAT <category>|PATTERN <pattern>)]",
+        "    Return the names of all commands, or of those that match.",
+    ),
+)

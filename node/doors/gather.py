@@ -1,0 +1,78 @@
+"""One command that runs on several shards: its parts, and one answer out of theirs.
+
+Each part goes through the lane of its shard, so order per shard holds. The parts are atomic each
+for itself, there is no snapshot over all; if the fate of one is unknown, so is the whole (D3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any  # Any: replies nest.
+
+from ...proto.reply import ErrorReply
+from .outcomes import HALF_APPLIED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...proto.reply import Reply
+    from .connection import Connection
+
+
+class Gather:
+    __slots__ = (
+        "_combine",
+        "_connection",
+        "_is_write",
+        "_missing",
+        "_refused",
+        "_replies",
+        "_slot",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        slot: int,
+        parts: int,
+        combine: Callable[[list[Any]], Reply],
+        *,
+        is_write: bool,
+    ) -> None:
+        self._connection = connection
+        self._slot = slot
+        self._combine = combine
+        self._is_write = is_write
+        self._missing = parts
+        self._replies: list[Any] = [None] * parts
+        self._refused: list[ErrorReply] = []  # Of parts that surely were not applied.
+
+    def put(self, place: int, reply: Any, *, is_refused: bool = False) -> None:
+        """The answer of one part; the whole is answered with the last one."""
+        self._replies[place] = reply
+        if is_refused:
+            self._refused.append(reply)
+        self._missing -= 1
+        if not self._missing:
+            self._connection.put(self._slot, self._answer())
+
+    def _answer(self) -> Reply:
+        replies = self._replies
+        errors = [reply for reply in replies if isinstance(reply, ErrorReply)]
+        if not errors:
+            return self._combine(replies)
+        unknown = next((error for error in errors if error.code == "UNCERTAIN"), None)
+        if unknown is not None:
+            return unknown
+        if self._is_write and self._refused and len(errors) < len(replies):
+            return HALF_APPLIED
+        return errors[0]
+
+
+class Part:
+    """Where the reply of one part goes."""
+
+    __slots__ = ("gather", "place")
+
+    def __init__(self, gather: Gather, place: int) -> None:
+        self.gather = gather
+        self.place = place

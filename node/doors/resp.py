@@ -1,0 +1,109 @@
+"""The any-key door (+0): every command on any node, over whichever shards its keys are in.
+
+Database 0 is sharded; the commands that make sense on several shards are split and their answers
+joined (correctness D3), all others with keys in several are refused. Databases 1 to 15 live whole
+on one shard each. What is led elsewhere the router passes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...cluster.commands import Spread
+from ...cluster.routing import (
+    join_all,
+    join_split,
+    next_scan_cursor,
+    parse_cursor,
+    shards_of,
+    split_keys,
+)
+from ...cluster.slots import ShardId, shard_of
+from ..errors import CommandError, Unavailable
+from .gather import Gather, Part
+from .outcomes import CROSS_SHARD, refusal
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from ...proto.reply import ErrorReply, Reply
+    from ..request import Args
+    from .backend import Router
+    from .connection import Connection
+    from .routes import Route
+
+
+class AnyKeyRouting:
+    is_cluster = False
+
+    def __init__(self, router: Router, rng: Random) -> None:
+        self._shards = router.shards
+        self._rng = rng
+
+    def dispatch(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        if route.key_at:
+            shard = shard_of(client.db, args[route.key_at], self._shards)
+            client.send(shard, slot, args, cost, is_write=route.is_write)
+            return
+        shards = shards_of(route.row, client.db, args, self._shards)
+        if route.name == b"FLUSHALL":
+            self._ask_all(client, slot, route, args, cost)  # All databases, wherever they live.
+        elif route.row.spread is Spread.BY_CURSOR:
+            self._scan(client, slot, route, args, cost)
+        elif len(shards) == 1:
+            client.send(shards[0], slot, args, cost, is_write=route.is_write)
+        elif route.row.spread is Spread.ALL_SHARDS:
+            self._ask_all(client, slot, route, args, cost)
+        elif route.row.spread is Spread.SPLIT_KEYS:
+            self._split(client, slot, route, args, cost)
+        else:
+            raise CommandError(CROSS_SHARD.text, CROSS_SHARD.code)
+
+    def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
+        return refusal(error)
+
+    def _ask_all(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        row = route.row
+        fraction = self._rng.random() if row.name == b"RANDOMKEY" else 0.0
+        gather = Gather(
+            client,
+            slot,
+            self._shards,
+            lambda replies: join_all(row, replies, fraction),
+            is_write=route.is_write,
+        )
+        for number in range(self._shards):
+            client.send(ShardId(number), Part(gather, number), args, cost, is_write=route.is_write)
+
+    def _split(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        row = route.row
+        parts = split_keys(row, client.db, args, self._shards)
+        gather = Gather(
+            client,
+            slot,
+            len(parts),
+            lambda replies: join_split(row, parts, replies),
+            is_write=route.is_write,
+        )
+        for place, part in enumerate(parts):
+            client.send(
+                part.shard,
+                Part(gather, place),
+                part.args,
+                cost // len(parts),
+                is_write=route.is_write,
+            )
+
+    def _scan(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+        if parse_cursor(args[1]) is None:
+            raise CommandError("invalid cursor")
+        db, shards = client.db, self._shards
+        (shard,) = shards_of(route.row, db, args, shards)
+
+        def join(replies: list[list[Reply]]) -> Reply:
+            cursor, keys = replies[0]
+            assert isinstance(cursor, bytes)
+            return [next_scan_cursor(args[1], cursor, db, shards), keys]
+
+        gather = Gather(client, slot, 1, join, is_write=False)
+        client.send(shard, Part(gather, 0), args, cost, is_write=False)
