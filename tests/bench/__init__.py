@@ -1,0 +1,1 @@
+"""Speed beside etcd, measured by C load generators over loopback (`make bench`)."""

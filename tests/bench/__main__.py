@@ -1,0 +1,133 @@
+"""`make bench`: SET and GET through three ways into Trimaran, in alternating rounds beside etcd.
+
+`python -m tests.bench --help` tells the options; `python -m tests.bench layers` measures the parts
+inside one process instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..chaos import tools
+from ..chaos.cluster import Cluster
+from ..chaos.etcd import EtcdCluster
+from ..chaos.processes import Processes, free_ports
+from . import report
+from .generators import Op, Shape
+from .rounds import EtcdWay, Way, idle_cpu_percent, measure, our_ways, usable
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+SIZE = 3  # Nodes of ours, members of etcd.
+IDLE_S = 3.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parse(arguments)
+    directory: Path = options.dir.resolve()
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    if options.quick:
+        options.rounds, options.seconds = 1, 1.0
+    if options.what == "layers":
+        # Here, since a client of the cluster needs nothing of what a node is made of.
+        from . import layers
+
+        text = layers.measured(directory, seconds=options.seconds / 10)
+        text = report.layers_section(text, report.fdatasync_us(directory), ROOT)
+    else:
+        tools.ensure(["redis-benchmark", "h2load", "etcd", "etcdctl"])
+        text = _beside_etcd(directory, options)
+    print(text)
+    if not options.quick and not options.no_docs:
+        report.prepend(DOCUMENT, text)
+        print(f"written to {DOCUMENT.relative_to(ROOT)}")
+    shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def _beside_etcd(directory: Path, options: argparse.Namespace) -> str:
+    ops: list[Op] = options.ops
+    shapes = [
+        Shape(op, clients, pipeline)
+        for clients in options.clients
+        for pipeline in options.pipelines
+        for op in ops
+    ]
+    with Processes() as processes:
+        return _measured(processes, directory, shapes, options)
+
+
+def _measured(
+    processes: Processes, directory: Path, shapes: Sequence[Shape], options: argparse.Namespace
+) -> str:
+    rng, load_before = random.Random(), os.getloadavg()[0]
+    base_port = free_ports(EtcdCluster.ports(SIZE), rng)
+    etcd = EtcdCluster(processes, directory / "etcd", base_port, SIZE)
+    etcd.wait_ready()
+    ways: list[Way] = [EtcdWay(etcd, directory)]
+    idle = {"etcd": idle_cpu_percent(etcd.pids, IDLE_S)}
+    if not options.etcd_only:
+        fsync = ("--fsync", options.fsync)
+        ours = Cluster(processes, directory / "ours", rng=rng, size=SIZE, options=fsync)
+        ours.wait_ready()
+        ways += our_ways(ours)
+        idle["ours"] = idle_cpu_percent(ours.pids, IDLE_S)
+    ways, left_out = usable(ways)
+    settings = report.Settings(
+        command=shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]]),
+        fsync=options.fsync,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        idle_cpu_percent=idle,
+        fdatasync_us=report.fdatasync_us(directory),
+        load_before=load_before,
+        left_out=left_out,
+    )
+    results = []
+    for result in measure(ways, shapes, rounds=options.rounds, seconds=options.seconds):
+        results.append(result)
+        shape = result.shape
+        print(
+            f"{shape.op} {shape.clients:3} clients, pipeline {shape.pipeline:2}: "
+            + ", ".join(
+                f"{way.name} {result.median(way.name, lambda sample: sample.load.rate):,.0f}/s "
+                f"{result.median(way.name, lambda sample: sample.server_us):.0f} us"
+                for way in ways
+            ),
+            flush=True,
+        )
+    return report.section(results, settings, ROOT)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["cluster", "layers"], default="cluster")
+    parser.add_argument("--quick", action="store_true", help="one short round; not kept")
+    parser.add_argument("--no-docs", action="store_true", help="print only")
+    parser.add_argument("--etcd-only", action="store_true", help="without our cluster")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a round")
+    parser.add_argument("--clients", type=_numbers, default=[1, 50, 256], help="e.g. 1,50")
+    parser.add_argument("--pipelines", type=_numbers, default=[1, 16], help="e.g. 1,16")
+    parser.add_argument("--ops", type=lambda text: text.split(","), default=["SET", "GET"])
+    parser.add_argument("--fsync", choices=["always", "never"], default="always")
+    parser.add_argument(
+        "--dir", type=Path, default=ROOT / "build" / "bench", help="emptied; data of both clusters"
+    )
+    return parser.parse_args(arguments)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,201 @@
+"""Who is measured, and in which order: alternating rounds, so that a slow minute of the machine
+falls on everybody.
+
+A `Way` is one path of load into one of the clusters. For each shape of load every way is
+calibrated once and then they take turns; ratios are made within a turn and never across.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..chaos.processes import cpu_seconds_of
+from .generators import Shape, h2load, redis_benchmark
+from .parse import Unreadable
+
+if TYPE_CHECKING:
+    from ..chaos.cluster import Cluster, Node
+    from ..chaos.etcd import EtcdCluster
+    from .parse import Load
+
+CALIBRATION_S = 0.5
+
+
+class Way(Protocol):
+    """One path of load; `pids` are all the server processes it costs."""
+
+    name: str
+
+    @property
+    def pids(self) -> Sequence[int]: ...
+
+    def prepare(self) -> Callable[[Shape, int], Load]:
+        """Finds whom to send to, and returns what sends."""
+        ...
+
+    def verify(self, load: Load, shape: Shape) -> None:
+        """Raises when the load did not do what it says."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round of one way."""
+
+    load: Load
+    server_us: float  # CPU microseconds per command, all server processes together.
+    client_us: float  # The same of the load generator.
+
+
+@dataclass(slots=True)
+class Result:
+    """All rounds of one shape: `samples[way][round]`."""
+
+    shape: Shape
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def median(self, way: str, value: Callable[[Sample], float]) -> float:
+        return statistics.median(map(value, self.samples[way]))
+
+    def ratio(self, way: str, other: str) -> float:
+        """Median over the rounds of rate / rate of the other in the same round."""
+        pairs = zip(self.samples[way], self.samples[other], strict=True)
+        return statistics.median(one.load.rate / two.load.rate for one, two in pairs)
+
+
+@dataclass(slots=True)
+class EtcdWay:
+    """gRPC to the member that leads."""
+
+    cluster: EtcdCluster
+    scratch: Path
+    name: str = "etcd"
+    _revision: int = 0
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return self.cluster.pids
+
+    def prepare(self) -> Callable[[Shape, int], Load]:
+        status = self.cluster.status()
+        self._revision = status.revision
+        port = self.cluster.members[status.leader].client_port
+        return lambda shape, requests: h2load(shape, requests, port=port, scratch=self.scratch)
+
+    def verify(self, load: Load, shape: Shape) -> None:
+        # h2load sees HTTP 200 only; that the puts were done is seen from the revision.
+        landed = self.cluster.status().revision - self._revision
+        expected = load.commands if shape.op == "SET" else 0
+        if landed != expected:
+            raise RuntimeError(f"etcd: {load.commands} x {shape.op}, but {landed} revisions")
+
+
+@dataclass(slots=True)
+class RespWay:
+    """RESP to one door of a node; the cluster says which."""
+
+    cluster: Cluster
+    name: str
+    port: Callable[[Cluster], int]
+    options: Sequence[str] = ()
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return self.cluster.pids
+
+    def prepare(self) -> Callable[[Shape, int], Load]:
+        port = self.port(self.cluster)
+        return lambda shape, requests: redis_benchmark(
+            shape, requests, port=port, options=self.options
+        )
+
+    def verify(self, load: Load, shape: Shape) -> None:
+        """Nothing to ask: redis-benchmark ends with an error at the first error reply."""
+
+
+def our_ways(cluster: Cluster) -> list[RespWay]:
+    """One shard at its leader, all shards through one node, all shards each at its leader."""
+
+    def leader_of_database_1(cluster: Cluster) -> int:
+        leader = cluster.leader_of(cluster.shard_of_database(1))
+        return cluster.nodes[leader].any_key_port
+
+    def first(cluster: Cluster) -> Node:
+        return next(iter(cluster.nodes.values()))
+
+    return [
+        RespWay(cluster, "db 1", leader_of_database_1, ["--dbnum", "1"]),
+        RespWay(cluster, "db 0", lambda cluster: first(cluster).any_key_port),
+        RespWay(cluster, "cluster", lambda cluster: first(cluster).cluster_port, ["--cluster"]),
+    ]
+
+
+def usable(ways: Sequence[Way]) -> tuple[list[Way], tuple[str, ...]]:
+    """The ways that take a few commands, and a line for each that does not."""
+    taken: list[Way] = []
+    left_out: list[str] = []
+    for way in ways:
+        try:
+            way.prepare()(Shape("SET", 1, 1), 10)
+        except Unreadable as error:
+            left_out.append(f"{way.name}: not measured. {error}")
+        else:
+            taken.append(way)
+    return taken, tuple(left_out)
+
+
+def measure(
+    ways: Sequence[Way], shapes: Sequence[Shape], *, rounds: int, seconds: float
+) -> Iterator[Result]:
+    """One result per shape, as they come."""
+    for shape in shapes:
+        result = Result(shape)
+        rates = {way.name: _calibrated(way, shape, seconds) for way in ways}
+        for _ in range(rounds):
+            for way in ways:
+                requests = max(int(rates[way.name] * seconds), shape.in_flight)
+                sample = _one_round(way, shape, requests)
+                rates[way.name] = sample.load.rate
+                result.samples.setdefault(way.name, []).append(sample)
+        yield result
+
+
+def idle_cpu_percent(pids: Sequence[int], seconds: float) -> float:
+    """Share of one core the processes use while nobody asks them anything."""
+    before, started = _server_cpu_s(pids), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (_server_cpu_s(pids) - before) / (time.monotonic() - started)
+
+
+def _calibrated(way: Way, shape: Shape, seconds: float) -> float:
+    """Commands per second, roughly; also warms up both ends."""
+    send = way.prepare()
+    rate = send(shape, max(200, 4 * shape.in_flight)).rate
+    if seconds > CALIBRATION_S:
+        rate = send(shape, max(int(rate * CALIBRATION_S), shape.in_flight)).rate
+    return rate
+
+
+def _one_round(way: Way, shape: Shape, requests: int) -> Sample:
+    send = way.prepare()
+    server_s, client_s = _server_cpu_s(way.pids), _client_cpu_s()
+    load = send(shape, requests)
+    server_s, client_s = _server_cpu_s(way.pids) - server_s, _client_cpu_s() - client_s
+    way.verify(load, shape)
+    per_command = 1e6 / load.commands
+    return Sample(load, server_us=server_s * per_command, client_us=client_s * per_command)
+
+
+def _server_cpu_s(pids: Sequence[int]) -> float:
+    return sum(cpu_seconds_of(Path(f"/proc/{pid}/stat").read_text()) for pid in pids)
+
+
+def _client_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # Only what has ended and was waited for.
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,74 @@
+"""One keyspace, driven as a shard drives it: every write an entry with a stamp, reads between."""
+
+from __future__ import annotations
+
+from trimaran.cluster.commands import READ, find_command, wrong_arity
+from trimaran.node.commands import HANDLERS
+from trimaran.node.commands.context import Context
+from trimaran.node.commands.internal import EXPIRE, INTERNAL_HANDLERS
+from trimaran.node.data.keyspace import ExpiryPending, Keyspace
+from trimaran.node.errors import CommandError
+from trimaran.proto.reply import ErrorReply, Reply
+
+Word = bytes | str | int
+
+
+def words(*args: Word) -> list[bytes]:
+    """Arguments as a door gives them."""
+    return [one if isinstance(one, bytes) else str(one).encode() for one in args]
+
+
+class Driver:
+    """`run` answers as a door would; `now_ms` is the clock, moved by the test."""
+
+    def __init__(self, now_ms: int = 1_000_000, keys: Keyspace | None = None) -> None:
+        self.keys = Keyspace() if keys is None else keys
+        self.now_ms = now_ms
+        self.index = 0
+        self.expiries = 0  # Entries that reads had to wait for.
+
+    def run(self, *args: Word, db: int = 0) -> Reply:
+        command = words(*args)
+        row = find_command(command[0])
+        if row is None:
+            return self.apply(command, db=db)
+        command[0] = row.name
+        if not row.accepts(len(command)):
+            return ErrorReply("ERR", wrong_arity(row))
+        return self.read(command, db=db) if row.flags & READ else self.apply(command, db=db)
+
+    def apply(self, command: list[bytes], *, db: int = 0) -> Reply:
+        """One entry with this one command."""
+        self.index += 1
+        now_ms = self.keys.begin_entry(self.index, self.now_ms)
+        self.keys.enter(db, now_ms, is_read=False)
+        handler = HANDLERS.get(command[0]) or INTERNAL_HANDLERS[command[0]]
+        try:
+            return handler(self.keys, command, Context(db, now_ms, self.index))
+        except CommandError as error:
+            return ErrorReply(error.code, error.text)
+
+    def read(self, command: list[bytes], *, db: int = 0) -> Reply:
+        """Not logged, unless it meets a key whose expiry is not in the log yet."""
+        while True:
+            self.keys.enter(db, self.now_ms, is_read=True)
+            try:
+                return HANDLERS[command[0]](
+                    self.keys, command, Context(db, self.now_ms, self.index)
+                )
+            except CommandError as error:
+                return ErrorReply(error.code, error.text)
+            except ExpiryPending as pending:
+                self.expiries += 1
+                self.apply([EXPIRE, pending.key], db=pending.db)
+
+
+def copy_of(keys: Keyspace, *, items_max: int = 7) -> Keyspace:
+    """What a replica has that was given a snapshot of `keys`."""
+    cut = keys.begin_snapshot()
+    copy = Keyspace()
+    while (chunk := cut.slice(items_max, 1 << 20)) is not None:
+        copy.load(chunk)
+    copy.finish_load()
+    assert copy.digest() == cut.digest()
+    return copy

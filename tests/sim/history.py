@@ -1,0 +1,50 @@
+"""What the clients asked and were told, and whether it could be true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .linearizability import Answer, Command, Operation, Verdict, check_key
+
+
+@dataclass(slots=True)
+class History:
+    """All operations of a run, per key, in one order of events."""
+
+    operations: dict[bytes, list[Operation]] = field(default_factory=dict)
+    _place: int = 0
+
+    def invoke(self, client: int, key: bytes, commands: tuple[Command, ...]) -> Operation:
+        self._place += 1
+        operation = Operation(client, key, commands, self._place)
+        self.operations.setdefault(key, []).append(operation)
+        for command in commands:
+            if command[0] == b"SETPX":  # From now on it may vanish, once.
+                vanish = ((b"VANISH", command[2]),)
+                self.operations[key].append(Operation(client, key, vanish, self._place))
+        return operation
+
+    def answer(self, operation: Operation, answers: tuple[Answer, ...]) -> None:
+        self._place += 1
+        operation.returned = self._place
+        operation.answers = answers
+
+    def withdraw(self, operation: Operation) -> None:
+        """It surely had no effect: the history must be explained without it."""
+        self.operations[operation.key] = [
+            other for other in self.operations[operation.key] if other is not operation
+        ]
+
+    def count(self) -> int:
+        return sum(len(operations) for operations in self.operations.values())
+
+    def faults(self) -> list[str]:
+        """One text for each key whose history no single store could have given."""
+        found: list[str] = []
+        for key in sorted(self.operations):
+            operations = self.operations[key]
+            verdict = check_key(operations)
+            if verdict is not Verdict.LINEARIZABLE:
+                lines = "\n    ".join(str(operation) for operation in operations)
+                found.append(f"key {key.decode()} is {verdict.value}:\n    {lines}")
+        return found

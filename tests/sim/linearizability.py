@@ -1,0 +1,151 @@
+"""Is the history of one key one that a single, immediate store could have given?
+
+Wing and Gong's search with Lowe's memory of what was tried (Lowe, "Testing for linearizability",
+2017). An operation whose outcome is unknown may take effect at any time after it was asked for, or
+never. The model of a key is its value or nothing; of a volatile key also which SET it stems from,
+so that it may vanish at any time but never come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+Command = tuple[bytes, ...]  # Name and arguments without the key: `(b"SET", b"v")`.
+Answer = None | int | bytes
+State = bytes | None | tuple[bytes, int]  # A volatile value is (value, which SET).
+
+STATES_MAX = 2_000_000  # Tried for one key; beyond it the answer is UNDECIDED.
+
+
+class Verdict(Enum):
+    LINEARIZABLE = "linearizable"
+    BROKEN = "not linearizable"
+    UNDECIDED = "undecided: too many states"
+
+
+@dataclass(slots=True)
+class Operation:
+    """Commands on one key that took effect together, or not at all.
+
+    `invoked` and `returned` are places in the order of all events of the run.
+    """
+
+    client: int
+    key: bytes
+    commands: tuple[Command, ...]
+    invoked: int
+    returned: int | None = None  # None: the outcome is unknown.
+    answers: tuple[Answer, ...] = ()
+
+    def __str__(self) -> str:
+        asked = " + ".join(b" ".join(command).decode() for command in self.commands)
+        outcome = "?" if self.returned is None else f"{self.returned} -> {self.answers}"
+        return f"client {self.client:3} {self.key.decode()}: {asked} [{self.invoked}..{outcome}]"
+
+
+def execute(state: State, command: Command) -> tuple[State, Answer]:
+    """One command on the model of a key."""
+    value = state[0] if isinstance(state, tuple) else state
+    match command:
+        case (b"GET",):
+            return state, value
+        case (b"SET", new):
+            return new, b"OK"
+        case (b"SETPX", new, token):  # The state knows which SET it stems from.
+            return (new, int(token)), b"OK"
+        case (b"VANISH", token):  # The expiry of that SET, if its value still stands.
+            is_its = isinstance(state, tuple) and state[1] == int(token)
+            return (None if is_its else state), None
+        case (b"INCRBY", amount):
+            total = int(value or b"0") + int(amount)
+            return b"%d" % total, total
+        case (b"APPEND", more):
+            longer = (value or b"") + more
+            return longer, len(longer)
+        case (b"DEL",):
+            return None, int(value is not None)
+        case _:
+            raise ValueError(f"the model does not know {command!r}")
+
+
+def _execute_all(state: State, operation: Operation) -> tuple[State, bool]:
+    """The state after all its commands, and whether the answers are those that were given."""
+    is_known = operation.returned is not None
+    for place, command in enumerate(operation.commands):
+        state, answer = execute(state, command)
+        if is_known and answer != operation.answers[place]:
+            return state, False
+    return state, True
+
+
+@dataclass(slots=True)
+class _Level:
+    """One operation of the order under trial: the state before it and what else could stand there."""
+
+    state: State
+    done: int  # Bit set of the operations before.
+    choices: list[int]  # Still to be tried in this place, last first.
+
+
+def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Verdict:
+    """Whether one key's operations, all of them, could have happened one after the other."""
+    operations = sorted(history, key=lambda operation: operation.invoked)
+    must = 0  # All whose outcome is known.
+    for place, operation in enumerate(operations):
+        if operation.returned is not None:
+            must |= 1 << place
+    state: State = None
+    done = 0
+    tried: set[tuple[int, State]] = {(0, None)}
+    stack = [_Level(state, done, _choices(operations, done))]
+    while True:
+        if done & must == must:
+            return Verdict.LINEARIZABLE
+        level = stack[-1]
+        if not level.choices:
+            stack.pop()
+            if not stack:
+                return Verdict.BROKEN
+            state, done = stack[-1].state, stack[-1].done
+            continue
+        place = level.choices.pop()
+        after, fits = _execute_all(level.state, operations[place])
+        if not fits:
+            continue
+        if operations[place].returned is None and after == level.state:
+            continue  # An unknown outcome that changes nothing need not be placed at all.
+        key = (level.done | 1 << place, after)
+        if key in tried:
+            continue
+        if len(tried) >= states_max:
+            return Verdict.UNDECIDED
+        tried.add(key)
+        done, state = key
+        stack.append(_Level(state, done, _choices(operations, done)))
+
+
+def _choices(operations: Sequence[Operation], done: int) -> list[int]:
+    """What may come next: everything asked for before the first answer still missing.
+
+    In the order to pop: known outcomes first, the earliest answered first; unknown ones last, since
+    most of them need not be placed at all.
+    """
+    first_return: int | None = None
+    known: list[tuple[int, int]] = []
+    unknown: list[int] = []
+    for place, operation in enumerate(operations):
+        if done >> place & 1:
+            continue
+        if first_return is not None and operation.invoked > first_return:
+            break
+        if operation.returned is None:
+            unknown.append(place)
+            continue
+        known.append((operation.returned, place))
+        if first_return is None or operation.returned < first_return:
+            first_return = operation.returned
+    known.sort(reverse=True)
+    unknown.reverse()
+    return unknown + [place for _, place in known]

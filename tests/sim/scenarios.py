@@ -1,0 +1,97 @@
+"""From a seed to a scenario: how many nodes and shards, what kind of day, how bad it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from .network import NetworkProfile
+from .schedule import MS, SECOND
+
+# What goes wrong on which kind of day, and how likely beside the others.
+FLAVOURS: dict[str, dict[str, int]] = {
+    "calm": {"break": 2, "transfer": 1, "skew": 1},
+    "crashes": {"kill": 4, "power": 4, "break": 1, "stall": 1},
+    "blackouts": {"power_all": 3, "kill_all": 1, "power": 3},
+    "partitions": {"isolate": 4, "one_way": 4, "break": 2, "pause": 1},
+    "pauses": {"pause": 5, "break": 1, "isolate": 1, "kill": 1},
+    "clocks": {"skew": 4, "kill": 2, "transfer": 3, "isolate": 1},
+    "disks": {"stall": 4, "fail_sync": 2, "power": 3},
+    "laggards": {"away": 5, "power": 2, "break": 1, "isolate": 1},
+    "everything": {
+        "kill": 2, "power": 3, "power_all": 1, "isolate": 2, "one_way": 2, "break": 2,
+        "pause": 2, "skew": 1, "stall": 2, "fail_sync": 1, "transfer": 1, "away": 1,
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    seed: int
+    flavour: str
+    nodes: int
+    shards: int
+    faults: dict[str, int]
+    fault_every_ns: int
+    duration_ns: int  # Of the faults; what it takes to finish the work afterwards comes on top.
+    network: NetworkProfile
+    plain_clients: int
+    session_clients: int
+    client_pause_ns: int
+    election_timeout_ns: int
+    heartbeat_interval_ns: int
+    tick_ns: int
+    segment_bytes: int
+    snapshot_log_bytes: int
+    log_keep_bytes: int
+    append_bytes_max: int
+    inflight_appends_max: int
+
+    def __str__(self) -> str:
+        manner = "streams" if self.network.is_stream else "datagrams"
+        return (
+            f"{self.flavour}, {self.nodes} nodes, {self.shards} shards, {manner}, "
+            f"{self.duration_ns // MS} ms of faults"
+        )
+
+
+def make_scenario(seed: int) -> Scenario:
+    rng = Random(seed * 7919 + 1)
+    flavour = rng.choice(sorted(FLAVOURS))
+    election_timeout_ns = rng.choice((150, 300, 600)) * MS
+    has_small_log = flavour == "laggards" or rng.random() < 0.5
+    return Scenario(
+        seed=seed,
+        flavour=flavour,
+        nodes=5 if rng.random() < 0.2 else 3,
+        shards=rng.choice((1, 2, 2, 3)),
+        faults=FLAVOURS[flavour],
+        fault_every_ns=rng.randrange(200, 1200) * MS,
+        duration_ns=rng.randrange(3000, 8000) * MS,
+        network=_network(rng),
+        plain_clients=rng.choice((2, 3, 4)),
+        session_clients=rng.choice((1, 2)),
+        client_pause_ns=rng.randrange(10, 60) * MS,
+        election_timeout_ns=election_timeout_ns,
+        heartbeat_interval_ns=election_timeout_ns // 4,
+        tick_ns=rng.choice((20, 30)) * MS,
+        segment_bytes=rng.choice((16, 32, 64)) << 10,
+        snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else 1 << 20,
+        log_keep_bytes=rng.choice((0, 500, 2000)),
+        append_bytes_max=rng.choice((300, 2000, 1 << 20)),
+        inflight_appends_max=rng.choice((2, 16, 64)),
+    )
+
+
+def _network(rng: Random) -> NetworkProfile:
+    delay_max_ns = rng.choice((1, 3, 20)) * MS
+    if rng.random() < 0.6:
+        return NetworkProfile(delay_max_ns=delay_max_ns)
+    return NetworkProfile(
+        delay_max_ns=delay_max_ns,
+        is_stream=False,
+        drop=rng.choice((0.0, 0.02, 0.1)),
+        duplicate=rng.choice((0.0, 0.05)),
+        late=rng.choice((0.0, 0.02, 0.1)),
+        late_max_ns=rng.choice((100 * MS, 2 * SECOND)),
+    )

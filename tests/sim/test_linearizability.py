@@ -1,0 +1,164 @@
+"""The checker itself: histories that are linearizable, and histories that are not."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from .history import History
+from .linearizability import Answer, Command, Operation, State, Verdict, check_key, execute
+
+GET: Command = (b"GET",)
+
+
+def op(
+    command: Command, invoked: int, returned: int | None = None, answer: Answer = None
+) -> Operation:
+    answers = () if returned is None else (answer,)
+    return Operation(0, b"k", (command,), invoked, returned, answers)
+
+
+def set_(value: bytes, invoked: int, returned: int | None = None) -> Operation:
+    return op((b"SET", value), invoked, returned, b"OK")
+
+
+def test_empty_history_is_linearizable() -> None:
+    assert check_key([]) is Verdict.LINEARIZABLE
+
+
+def test_read_sees_the_write_before_it() -> None:
+    assert check_key([set_(b"1", 1, 2), op(GET, 3, 4, b"1")]) is Verdict.LINEARIZABLE
+
+
+def test_stale_read_is_found() -> None:
+    history = [set_(b"1", 1, 2), set_(b"2", 3, 4), op(GET, 5, 6, b"1")]
+    assert check_key(history) is Verdict.BROKEN
+
+
+def test_lost_write_is_found() -> None:
+    assert check_key([set_(b"1", 1, 2), op(GET, 3, 4, None)]) is Verdict.BROKEN
+
+
+def test_concurrent_read_may_see_either_value() -> None:
+    for seen in (b"1", b"2"):
+        history = [set_(b"1", 1, 2), set_(b"2", 3, 8), op(GET, 4, 5, seen)]
+        assert check_key(history) is Verdict.LINEARIZABLE
+
+
+def test_reads_may_not_go_back_in_time_beside_one_write() -> None:
+    history = [
+        set_(b"1", 1, 2),
+        set_(b"2", 3, 10),
+        op(GET, 4, 5, b"2"),
+        op(GET, 6, 7, b"1"),
+    ]
+    assert check_key(history) is Verdict.BROKEN
+
+
+def test_unknown_write_may_take_effect_late_or_never() -> None:
+    late = [set_(b"1", 1), op(GET, 2, 3, None), op(GET, 4, 5, b"1")]
+    never = [set_(b"1", 1), op(GET, 2, 3, None), op(GET, 4, 5, None)]
+    assert check_key(late) is Verdict.LINEARIZABLE
+    assert check_key(never) is Verdict.LINEARIZABLE
+
+
+def test_unknown_write_takes_effect_once_only() -> None:
+    history = [
+        op((b"INCRBY", b"1"), 1),
+        op(GET, 2, 3, b"1"),
+        op(GET, 4, 5, b"2"),
+    ]
+    assert check_key(history) is Verdict.BROKEN
+
+
+def test_unknown_write_cannot_be_seen_before_it_was_asked_for() -> None:
+    history = [op(GET, 1, 2, b"1"), set_(b"1", 3)]
+    assert check_key(history) is Verdict.BROKEN
+
+
+def test_increments_each_return_another_total() -> None:
+    twice = [op((b"INCRBY", b"1"), 1, 4, 1), op((b"INCRBY", b"1"), 2, 3, 1)]
+    apart = [op((b"INCRBY", b"1"), 1, 4, 2), op((b"INCRBY", b"1"), 2, 3, 1)]
+    assert check_key(twice) is Verdict.BROKEN
+    assert check_key(apart) is Verdict.LINEARIZABLE
+
+
+def test_append_keeps_the_order_of_what_it_was_told() -> None:
+    a, b = (b"APPEND", b"a"), (b"APPEND", b"b")
+    history = [op(a, 1, 4, 2), op(b, 2, 3, 1), op(GET, 5, 6, b"ba")]
+    assert check_key(history) is Verdict.LINEARIZABLE
+    assert check_key([*history, op(GET, 7, 8, b"ab")]) is Verdict.BROKEN
+
+
+def test_commands_of_one_operation_take_effect_together() -> None:
+    both = Operation(0, b"k", ((b"INCRBY", b"1"), (b"INCRBY", b"1")), 1, 9, (1, 2))
+    assert check_key([both, op(GET, 2, 3, b"2")]) is Verdict.LINEARIZABLE
+    assert check_key([both, op(GET, 2, 3, b"1")]) is Verdict.BROKEN
+
+
+def test_volatile_value_may_vanish_but_not_come_back() -> None:
+    def history(*seen: bytes | None) -> History:
+        made = History()
+        asked = made.invoke(1, b"k", ((b"SETPX", b"v", b"1"),))
+        made.answer(asked, (b"OK",))
+        for value in seen:
+            made.answer(made.invoke(1, b"k", (GET,)), (value,))
+        return made
+
+    assert not history(b"v", b"v", None, None).faults()
+    assert len(history(b"v", None, b"v").faults()) == 1
+
+
+def test_withdrawn_operation_explains_nothing() -> None:
+    history = History()
+    refused = history.invoke(1, b"k", ((b"SET", b"v"),))
+    history.answer(history.invoke(2, b"k", (GET,)), (b"v",))
+    assert not history.faults()
+    history.withdraw(refused)
+    assert len(history.faults()) == 1
+
+
+def test_checker_gives_up_on_too_many_states() -> None:
+    unknown = [op((b"APPEND", bytes([65 + place])), place) for place in range(20)]
+    history = [*unknown, op(GET, 30, 31, b"no such value")]
+    assert check_key(history, states_max=1000) is Verdict.UNDECIDED
+
+
+def _random_history(rng: Random, count: int) -> list[Operation]:
+    """Operations with overlapping intervals whose answers come from one store."""
+    commands: list[Command] = [
+        GET,
+        (b"SET", b"7"),
+        (b"INCRBY", b"3"),
+        (b"APPEND", b"1"),
+        (b"DEL",),
+    ]
+    state: State = None
+    operations: list[Operation] = []
+    for place in range(count):
+        command = rng.choice(commands)
+        effect = 10 * place
+        made = op(command, effect - rng.randrange(25), effect + rng.randrange(25))
+        is_lost = rng.random() < 0.15
+        if not is_lost or rng.random() < 0.5:
+            state, answer = execute(state, command)
+            made.answers = (answer,)
+        if is_lost:
+            made.returned, made.answers = None, ()
+        operations.append(made)
+    return operations
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_histories_of_a_single_store_are_linearizable(seed: int) -> None:
+    assert check_key(_random_history(Random(seed), 60)) is Verdict.LINEARIZABLE
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_wrong_answer_is_found(seed: int) -> None:
+    rng = Random(seed)
+    history = _random_history(rng, 40)
+    reads = [one for one in history if one.returned is not None and one.commands == (GET,)]
+    rng.choice(reads).answers = (b"never written",)
+    assert check_key(history) is Verdict.BROKEN

@@ -1,0 +1,169 @@
+"""`NodeTransport` of one simulated process: one batch per peer and turn, as `node/peers.py` sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from trimaran.node.raft.types import HeartbeatReply, InstallSnapshot, Message, NodeId
+from trimaran.node.skew import ClockOffsets
+
+from .schedule import MS
+
+if TYPE_CHECKING:
+    from trimaran.cluster.slots import ShardId
+    from trimaran.cluster.topology import Topology
+    from trimaran.node.request import Answer, Forward
+
+    from .machine import Machine
+    from .network import Receiver
+    from .process import Process
+    from .runtime import SimRuntime
+
+TRANSFER_NS = 300 * MS  # The longest a snapshot is on its way.
+TRANSFER_LOST = 0.1
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one turn of one node has to say to one other."""
+
+    wall_ms: int = 0  # The sender's wall clock (correctness A2).
+    messages: list[tuple[ShardId, Message]] = field(default_factory=list)
+    forwards: list[Forward] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    is_lazy: bool = True  # Holds only what may ride along with something else.
+
+
+class SimTransport:
+    def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
+        self._machine = machine
+        self._node = machine.node
+        self._runtime = runtime
+        self._batches: dict[NodeId, Batch] = {}
+        self._offsets = ClockOffsets()
+        self._transfers: dict[int, Callable[[bool], None]] = {}
+        self._transfer_count = 0
+
+    # --- Batches.
+
+    def send(self, node: NodeId, shard: ShardId, message: Message) -> None:
+        self._machine.judge.leaving(self._node, shard, message)
+        batch = self._batch(node)
+        batch.messages.append((shard, message))
+        if not isinstance(message, HeartbeatReply) or message.is_urgent:
+            batch.is_lazy = False
+
+    def forward(self, node: NodeId, forward: Forward) -> None:
+        batch = self._batch(node)
+        batch.forwards.append(forward)
+        batch.is_lazy = False
+
+    def answer(self, node: NodeId, answer: Answer) -> None:
+        batch = self._batch(node)
+        batch.answers.append(answer)
+        batch.is_lazy = False
+
+    def _batch(self, node: NodeId) -> Batch:
+        batch = self._batches.get(node)
+        if batch is None:
+            batch = self._batches[node] = Batch()
+        return batch
+
+    def flush(self, *, lazily: bool = False) -> None:
+        """A heartbeat's answer alone waits for the next tick (correctness E2)."""
+        machine = self._machine
+        for node, batch in list(self._batches.items()):
+            if batch.is_lazy and not lazily:
+                continue
+            del self._batches[node]
+            batch.wall_ms = machine.clock.wall_ms()
+            machine.schedule.note(_describe(self._node, node, batch))
+            machine.network.send(self._node, node, partial(_deliver, self._node, batch))
+
+    # --- What a node wants to know of the others.
+
+    def note_clock(self, node: NodeId, wall_ms: int) -> None:
+        clock = self._machine.clock
+        self._offsets.note(node, remote_ms=wall_ms, local_ms=clock.wall_ms(), now_ns=clock.now_ns())
+
+    def is_clock_far(self, limit_ms: int) -> bool:
+        return self._offsets.is_far(limit_ms)
+
+    def update_topology(self, topology: Topology) -> None:
+        self._machine.schedule.note(f"{self._node} topology {topology.epoch}")
+
+    # --- Snapshots, over their own stream: whole or not at all.
+
+    def send_snapshot(
+        self, node: NodeId, shard: ShardId, message: InstallSnapshot, path: str
+    ) -> None:
+        machine = self._machine
+        machine.judge.leaving(self._node, shard, message)
+        machine.schedule.note(f"{self._node}>{node} snapshot {shard} {message.meta.id}")
+        self._transfer_count += 1
+        number = self._transfer_count
+
+        def ended(is_ok: bool) -> None:  # noqa: FBT001 - one of two answers.
+            process = machine.process
+            assert process is not None, "a dead process is told nothing"
+            process.node.snapshot_sent(node, shard, message, is_ok=is_ok)
+
+        self._transfers[number] = ended
+        takes_ns = machine.rng.randrange(MS, TRANSFER_NS)
+        self._runtime.call_later(
+            takes_ns, lambda: self._transfer(number, node, shard, message, path)
+        )
+        self._runtime.call_later(2 * TRANSFER_NS, lambda: self._end(number, is_ok=False))
+
+    def _transfer(
+        self, number: int, node: NodeId, shard: ShardId, message: InstallSnapshot, path: str
+    ) -> None:
+        machine = self._machine
+        if not machine.network.is_connected(self._node, node):
+            self._end(number, is_ok=False)
+            return
+        if machine.rng.random() < TRANSFER_LOST:
+            return  # The sender hears nothing until its time-out.
+        file = machine.disk.open(path)
+        content = file.pread(file.size(), 0)
+        file.close()
+        source = self._node
+
+        def arrived() -> None:
+            self._runtime.call_later(
+                machine.rng.randrange(MS, 5 * MS), lambda: self._end(number, is_ok=True)
+            )
+
+        def deliver(receiver: Receiver) -> None:
+            _process(receiver).receive_snapshot(source, shard, message, content, arrived)
+
+        machine.network.send(self._node, node, deliver)
+
+    def _end(self, number: int, *, is_ok: bool) -> None:
+        ended = self._transfers.pop(number, None)
+        if ended is not None:
+            ended(is_ok)
+
+
+def _process(receiver: Receiver) -> Process:
+    # The network knows only what it needs of those who listen; they are all processes.
+    return cast("Process", receiver)
+
+
+def _deliver(source: NodeId, batch: Batch, receiver: Receiver) -> None:
+    _process(receiver).receive(source, batch)
+
+
+def _describe(source: NodeId, target: NodeId, batch: Batch) -> str:
+    parts = [f"{source}>{target}"]
+    parts += [f"{shard}:{_short(message)}" for shard, message in batch.messages]
+    parts += [f"F{forward.id}" for forward in batch.forwards]
+    parts += [f"A{answer.id}:{type(answer.outcome).__name__}" for answer in batch.answers]
+    return " ".join(parts)
+
+
+def _short(message: Message) -> str:
+    return f"{type(message).__name__}({message.term})"

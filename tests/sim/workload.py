@@ -1,0 +1,353 @@
+"""The clients: what they ask of the cluster, and what they may conclude from the answers.
+
+Plain clients ask a node's router, as a door does, and take three kinds of answers: done, surely not
+applied (the history must do without it), unknown. Session clients ask leaders themselves and retry
+the same (session, sequence) at other nodes until they are answered: it must be applied once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from trimaran.cluster.slots import ShardId, shard_of
+from trimaran.node.commands.internal import OPEN_SESSION
+from trimaran.node.errors import NotLeader, SessionUnknown, Unavailable
+from trimaran.node.raft.types import NodeId
+from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
+from trimaran.proto.reply import OK, ErrorReply, Reply
+
+from .schedule import MS, SECOND, Schedule
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from .history import History
+    from .linearizability import Answer, Command, Operation
+
+TIMEOUT_NS = 2 * SECOND
+SESSION_TIMEOUT_MS = 10_000_000
+
+
+class Cluster(Protocol):
+    """What a client sees of the nodes."""
+
+    nodes: list[NodeId]
+    shards: int
+
+    def ask(self, node: NodeId, request: Request, answered: Callable[[Outcome], None]) -> None:
+        """Send a request to a node; `answered` is called once, Unknown if the answer is lost."""
+        ...
+
+    def deadline_ns(self, node: NodeId, timeout_ns: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, what kind of commands it is for, and where it lives."""
+
+    db: int
+    name: bytes
+    kind: str  # "counter", "text" or "volatile".
+    shard: ShardId
+
+    @property
+    def label(self) -> bytes:
+        return b"%d/%s" % (self.db, self.name)
+
+
+def make_keys(shards: int, each: int = 2) -> list[Key]:
+    """`each` keys of every kind on every shard, most of database 0, some of another."""
+    keys: list[Key] = []
+    for kind in ("counter", "text", "volatile"):
+        count = dict.fromkeys(range(shards), 0)
+        number = 0
+        while min(count.values()) < each:
+            db = 9 if number % 5 == 4 else 0
+            name = b"%s%d" % (kind.encode(), number)
+            number += 1
+            shard = shard_of(db, name, shards)
+            if count[shard] < each:
+                count[shard] += 1
+                keys.append(Key(db, name, kind, shard))
+    return keys
+
+
+class Workload:
+    """Chooses commands; every value written is another one."""
+
+    def __init__(self, rng: Random, keys: Sequence[Key], history: History) -> None:
+        self.keys = keys
+        self.history = history
+        self._rng = rng
+        self._written = 0
+
+    def choose(self) -> tuple[Key, tuple[Command, ...]]:
+        rng = self._rng
+        key = rng.choice(self.keys)
+        dice = rng.random()
+        if dice < 0.35:
+            return key, ((b"GET",),)
+        if dice < 0.9:
+            return key, (self._write(key),)
+        if key.kind == "volatile":
+            return key, (self._write(key), (b"DEL",))
+        return key, (self._write(key), (b"GET",), self._write(key))
+
+    def _write(self, key: Key) -> Command:
+        dice = self._rng.random()
+        self._written += 1
+        value = b"%d." % self._written
+        if key.kind == "counter":
+            return (b"DEL",) if dice < 0.05 else (b"INCRBY", b"%d" % self._rng.randrange(1, 100))
+        if key.kind == "volatile":
+            return (b"SETPX", value, b"%d" % self._written)
+        if dice < 0.15:
+            return (b"SET", value)
+        return (b"DEL",) if dice < 0.2 else (b"APPEND", value)
+
+    def args(self, key: Key, command: Command) -> list[bytes]:
+        """A command of the model as a client sends it."""
+        match command:
+            case (b"SETPX", value, _):
+                ttl_ms = self._rng.choice((50, 300, 1000, 5000))
+                return [b"SET", key.name, value, b"PX", b"%d" % ttl_ms]
+            case (name, *rest):
+                return [name, key.name, *rest]
+            case _:
+                raise ValueError(command)
+
+
+def to_answer(reply: Reply) -> Answer:
+    """A reply as the model gives it."""
+    if reply == OK:
+        return b"OK"
+    assert reply is None or isinstance(reply, (int, bytes)), f"a client was answered {reply!r}"
+    return reply
+
+
+class Client:
+    """One connection: one operation at a time, some time between them."""
+
+    def __init__(
+        self,
+        number: int,
+        schedule: Schedule,
+        rng: Random,
+        cluster: Cluster,
+        workload: Workload,
+        *,
+        pause_ns: int,
+    ) -> None:
+        self.number = number
+        self.done = 0
+        self.unknown = 0
+        self.is_stopping = False
+        self.is_idle = True
+        self._schedule = schedule
+        self._rng = rng
+        self._cluster = cluster
+        self._workload = workload
+        self._pause_ns = pause_ns
+
+    def start(self) -> None:
+        self._schedule.after(self._rng.randrange(1, 2 * self._pause_ns), self._next)
+
+    def _next(self) -> None:
+        if self.is_stopping:
+            return
+        key, commands = self._workload.choose()
+        self.perform(key, commands)
+
+    def perform(self, key: Key, commands: tuple[Command, ...]) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        self.is_idle = True
+        self.start()
+
+    def _answered(self, operation: Operation, replies: Sequence[Reply]) -> None:
+        self.done += 1
+        self._schedule.note(f"client {self.number} {operation.key.decode()} {replies!r}")
+        self._workload.history.answer(operation, tuple(map(to_answer, replies)))
+
+    def _args(self, key: Key, commands: tuple[Command, ...]) -> list[list[bytes]]:
+        return [self._workload.args(key, command) for command in commands]
+
+
+def has_write(commands: Sequence[Command]) -> bool:
+    return any(command[0] != b"GET" for command in commands)
+
+
+class PlainClient(Client):
+    """Asks any node, as redis-cli does; half of them follow hints, as a cluster client does."""
+
+    def __init__(
+        self,
+        number: int,
+        schedule: Schedule,
+        rng: Random,
+        cluster: Cluster,
+        workload: Workload,
+        *,
+        pause_ns: int,
+        follows_hints: bool,
+    ) -> None:
+        super().__init__(number, schedule, rng, cluster, workload, pause_ns=pause_ns)
+        self._follows_hints = follows_hints
+        self._hints: dict[ShardId, NodeId] = {}
+        self._home = rng.choice(cluster.nodes)
+
+    def perform(self, key: Key, commands: tuple[Command, ...]) -> None:
+        if self._rng.random() < 0.1:
+            self._home = self._rng.choice(self._cluster.nodes)
+        node = self._hints.get(key.shard, self._home) if self._follows_hints else self._home
+        self.is_idle = False
+        operation = self._workload.history.invoke(self.number, key.label, commands)
+        args = self._args(key, commands)
+        self._ask(node, key, operation, args, tries=3 if self._follows_hints else 1)
+
+    def _ask(
+        self, node: NodeId, key: Key, operation: Operation, args: list[list[bytes]], *, tries: int
+    ) -> None:
+        def answered(outcome: Outcome) -> None:
+            match outcome:
+                case Done(replies):
+                    self._answered(operation, replies)
+                case Unknown():
+                    self.unknown += 1
+                case NotApplied(error):
+                    hint = error.hint if isinstance(error, NotLeader) else None
+                    if hint is not None:
+                        self._hints[key.shard] = NodeId(hint)
+                        if tries > 1:
+                            self._ask(NodeId(hint), key, operation, args, tries=tries - 1)
+                            return
+                    self._hints.pop(key.shard, None)
+                    self._home = self._rng.choice(self._cluster.nodes)
+                    self._workload.history.withdraw(operation)
+            self._finish()
+
+        request = Request(
+            key.shard,
+            key.db,
+            args,
+            has_write=has_write(operation.commands),
+            deadline_ns=self._cluster.deadline_ns(node, TIMEOUT_NS),
+            complete=_nobody,
+            may_pass_on=not self._follows_hints,
+        )
+        self._cluster.ask(node, request, answered)
+
+
+class SessionClient(Client):
+    """Asks leaders under a session and does not rest until each operation is answered."""
+
+    def __init__(
+        self,
+        number: int,
+        schedule: Schedule,
+        rng: Random,
+        cluster: Cluster,
+        workload: Workload,
+        *,
+        pause_ns: int,
+    ) -> None:
+        super().__init__(number, schedule, rng, cluster, workload, pause_ns=pause_ns)
+        self.retries = 0
+        self._sessions: dict[ShardId, int] = {}
+        self._sequences: dict[ShardId, int] = {}
+        self._hints: dict[ShardId, NodeId] = {}
+
+    def perform(self, key: Key, commands: tuple[Command, ...]) -> None:
+        self.is_idle = False
+        if key.shard not in self._sessions:
+            self._open_session(key, commands)
+            return
+        operation = self._workload.history.invoke(self.number, key.label, commands)
+        sequence = self._sequences[key.shard]
+        self._sequences[key.shard] = sequence + len(commands) + self._rng.randrange(2)  # Gaps.
+        self._try(key, operation, self._args(key, commands), sequence)
+
+    def _open_session(self, key: Key, commands: tuple[Command, ...]) -> None:
+        def answered(outcome: Outcome) -> None:
+            match outcome:
+                case Done([ErrorReply(code="TRYAGAIN")]):  # One session an entry.
+                    self._again(lambda: self._open_session(key, commands))
+                case Done(replies):
+                    assert isinstance(replies[0], int), f"no session was opened: {replies[0]}"
+                    self._sessions[key.shard] = replies[0]
+                    self._sequences[key.shard] = 1
+                    self.perform(key, commands)
+                case NotApplied(error):
+                    self._follow(key.shard, error)
+                    self._again(lambda: self._open_session(key, commands))
+                case Unknown():
+                    self._again(lambda: self._open_session(key, commands))
+
+        timeout = b"%d" % SESSION_TIMEOUT_MS
+        self._send(key, [[OPEN_SESSION, timeout]], 0, 0, answered, has_write=True)
+
+    def _try(self, key: Key, operation: Operation, args: list[list[bytes]], sequence: int) -> None:
+        def again() -> None:
+            self._try(key, operation, args, sequence)
+
+        def answered(outcome: Outcome) -> None:
+            match outcome:
+                case Done(replies):
+                    self._answered(operation, replies)
+                    self._finish()
+                case NotApplied(error):
+                    assert not isinstance(error, SessionUnknown), "a session in use was forgotten"
+                    self._follow(key.shard, error)
+                    self._again(again)
+                case Unknown():
+                    # Sooner or later it is answered: below the floor it cannot be.
+                    self._again(again)
+
+        session = self._sessions[key.shard]
+        is_write = has_write(operation.commands)
+        self._send(key, args, session, sequence, answered, has_write=is_write)
+
+    def _send(
+        self,
+        key: Key,
+        args: list[list[bytes]],
+        session: int,
+        sequence: int,
+        answered: Callable[[Outcome], None],
+        *,
+        has_write: bool,
+    ) -> None:
+        node = self._hints.get(key.shard) or self._rng.choice(self._cluster.nodes)
+        request = Request(
+            key.shard,
+            key.db,
+            args,
+            has_write=has_write,
+            deadline_ns=self._cluster.deadline_ns(node, TIMEOUT_NS),
+            complete=_nobody,
+            may_pass_on=False,
+            session=session,
+            sequence=sequence,
+            floor=sequence,
+        )
+        self._cluster.ask(node, request, answered)
+
+    def _follow(self, shard: ShardId, error: Unavailable) -> None:
+        hint = error.hint if isinstance(error, NotLeader) else None
+        if hint is None:
+            self._hints.pop(shard, None)
+        else:
+            self._hints[shard] = NodeId(hint)
+
+    def _again(self, action: Callable[[], None]) -> None:
+        self.retries += 1
+        if self._rng.random() < 0.3:
+            self._hints.clear()
+        self._schedule.after(self._rng.randrange(5 * MS, 100 * MS), action)
+
+
+def _nobody(_: Outcome) -> None:
+    raise AssertionError("the cluster sets who is told")
