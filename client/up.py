@@ -77,9 +77,9 @@ class LogFile:
 
 
 def is_important(line: str) -> bool:
-    """Whether an operator should see the line: a warning or worse, by its second word."""
-    words = line.split(maxsplit=2)
-    return len(words) > 1 and words[1] in ("WARNING", "ERROR", "CRITICAL")
+    """Whether an operator should see the line: date, time, then WARNING or worse."""
+    words = line.split(maxsplit=3)
+    return len(words) > 2 and words[2] in ("WARNING", "ERROR", "CRITICAL")
 
 
 class Cluster:
@@ -261,7 +261,7 @@ def down(data: Path, say: Say) -> int:
         targets = [processes["up"]] if "up" in processes else []
     else:
         targets = [
-            pid for name, pid in processes.items() if name != "up" and _is_node_of(pid, data / name)
+            pid for name, pid in processes.items() if name != "up" and is_node_of(pid, data / name)
         ]
     if not targets:
         say(f"nothing runs on {data}")
@@ -278,7 +278,7 @@ def down(data: Path, say: Say) -> int:
     return 0
 
 
-def _is_node_of(pid: int, folder: Path) -> bool:
+def is_node_of(pid: int, folder: Path) -> bool:
     """Whether this process is the node of that folder, not another that got the number since."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

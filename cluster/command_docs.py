@@ -152,7 +152,9 @@ DOCS: dict[bytes, Doc] = {
         _CLUSTER, "3.0.0", "O(N) where N is the length of the key", "Answers the slot of a key."
     ),
     b"CLUSTER|MYID": Doc(_CLUSTER, "3.0.0", "O(1)", "Answers the id of this node."),
-    b"CLUSTER|MYSHARDID": Doc(_CLUSTER, "7.2.0", "O(1)", "Answers the id of the shard this node is to cluster clients."),
+    b"CLUSTER|MYSHARDID": Doc(
+        _CLUSTER, "7.2.0", "O(1)", "Answers the id of the shard this node is to cluster clients."
+    ),
     b"CLUSTER|NODES": Doc(_CLUSTER, "3.0.0", _N_NODES, "Describes all nodes, a line each."),
     b"CLUSTER|SHARDS": Doc(_CLUSTER, "7.0.0", _N_NODES, "Answers which node serves which slots."),
     b"CLUSTER|SLOTS": Doc(

@@ -6,10 +6,11 @@ each change; who leads is only observed and is not part of it. `ring.py` compute
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any  # JSON in, JSON out.
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any  # JSON in, JSON out.
 
-from .slots import ShardId
+if TYPE_CHECKING:
+    from .slots import ShardId
 
 FORMAT_VERSION = 1
 
@@ -26,7 +27,8 @@ class NodeInfo:
 
     @property
     def grpc_address(self) -> str:
-        return f"{self.host}:{self.port + 2}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port + 2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Topology:
 
     def node(self, name: str) -> NodeInfo | None:
         return next((node for node in self.nodes if node.name == name), None)
+
+    def with_address(self, name: str, host: str, port: int) -> Topology:
+        """The next topology, in which `name` is elsewhere; this one if nothing changes."""
+        nodes = tuple(
+            replace(node, host=host, port=port) if node.name == name else node
+            for node in self.nodes
+        )
+        return self if nodes == self.nodes else replace(self, epoch=self.epoch + 1, nodes=nodes)
 
     def replicas_of(self, shard: ShardId) -> tuple[ReplicaInfo, ...]:
         return self.meta if shard >= self.shards else self.replicas[shard]

@@ -60,7 +60,7 @@ class EngineCounters:
     turns: int = 0
     fsyncs: int = 0
     fsync_ns: int = 0
-    batch_bytes: int = 0
+    log_bytes: int = 0
     messages_in: int = 0
     elections: int = 0
 
@@ -79,6 +79,7 @@ class Engine:
         self.name = name
         self.shards: dict[ShardId, Shard] = {}
         self.counters = EngineCounters()
+        self.log_memory_bytes = 0  # Of all shards, as of the last tick.
         self.leader_changed: Callable[[Shard], None] = lambda _shard: None
         self.meta_applied: Callable[[Shard], None] = lambda _shard: None
         self.snapshotting: Snapshotting | None = None
@@ -87,7 +88,7 @@ class Engine:
         self._runtime = runtime
         self._transport = transport
         self._log = log
-        self._gate = Gate(config.batch_gate_max_ns)
+        self.gate = Gate(config.batch_gate_max_ns)
         self._dirty: dict[ShardId, Shard] = {}
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
@@ -107,7 +108,7 @@ class Engine:
 
     def submit(self, shard: Shard, request: Request) -> None:
         """Give a request to a shard of this node; it is refused there if it does not lead."""
-        if request.has_write and self.log_memory > self._config.log_memory_bytes:
+        if request.has_write and self.log_memory_bytes > self._config.log_memory_bytes:
             shard.refuse(request, Overloaded("log_memory_bytes"))
             return
         shard.submit(request)
@@ -149,6 +150,7 @@ class Engine:
                 if shard.has_waiting_writes:
                     self._with_inbox[shard.id] = shard
             self._dirty[shard.id] = shard
+        self.log_memory_bytes = sum([shard.core.log_bytes for shard in self.shards.values()])
         if self.snapshotting is not None:
             self.snapshotting.tick(now)
         self._turn(is_tick=True)
@@ -162,10 +164,6 @@ class Engine:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._runtime.call_soon(self._scheduled_turn)
-
-    @property
-    def log_memory(self) -> int:
-        return sum([shard.core.log_bytes for shard in self.shards.values()])
 
     # --- A turn.
 
@@ -249,28 +247,28 @@ class Engine:
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
 
     def _propose(self) -> None:
-        self._gate.settle(self._clock.now_ns())
+        self.gate.settle(self._clock.now_ns())
         if not self._with_inbox:
             return
         waiting = sum([shard.waiting_bytes for shard in self._with_inbox.values()])
-        if not self._gate.is_open and waiting < self._config.batch_bytes:
+        if not self.gate.is_open and waiting < self._config.batch_bytes:
             return
         now, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         still: dict[ShardId, Shard] = {}
         for shard in self._with_inbox.values():
             index = shard.propose(now, wall_ms)
             if index is not None:
-                self._gate.proposed(shard, index, now)
+                self.gate.proposed(shard, index, now)
                 self._dirty[shard.id] = shard
             if shard.has_waiting_writes:
                 still[shard.id] = shard
         self._with_inbox = still
-        if self._gate.deadline_ns is not None and not self._gate.is_timer_set:
-            self._gate.is_timer_set = True
-            self._runtime.call_later(self._gate.deadline_ns - now, self._gate_timer)
+        if self.gate.deadline_ns is not None and not self.gate.is_timer_set:
+            self.gate.is_timer_set = True
+            self._runtime.call_later(self.gate.deadline_ns - now, self._gate_timer)
 
     def _gate_timer(self) -> None:
-        self._gate.is_timer_set = False
+        self.gate.is_timer_set = False
         if self._with_inbox:
             self.wake()
 
@@ -314,7 +312,7 @@ class Engine:
         self._writing = None
         self.counters.fsyncs += 1
         self.counters.fsync_ns += self._clock.now_ns() - self._write_began_ns
-        self.counters.batch_bytes += staged.size
+        self.counters.log_bytes += staged.size
         for promise in save.promises:
             self._keep_promise(promise)
         for done in save.done:

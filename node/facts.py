@@ -6,16 +6,20 @@ Reads the node, changes nothing. The doors declare what they need (`doors/backen
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any  # Any: JSON out.
 
 from ..cluster.slots import META_SHARD, ShardId, Slot, shard_of_slot
 from ..cluster.topology import NodeInfo, Topology
+from .metrics import collect
 from .raft.types import NodeId
 
 if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
     from .clock import Clock
+    from .doors.door import Clients
     from .node import Node
     from .peers import Peers
     from .request import Request
@@ -27,12 +31,11 @@ STATUS_VERSION = 1
 class Facts:
     """One object for all doors: their Router and their NodeFacts."""
 
-    def __init__(self, node: Node, peers: Peers, clock: Clock) -> None:
-        self.submit = node.router.submit
-        self.now_ns = clock.now_ns
+    def __init__(self, node: Node, peers: Peers, clock: Clock, clients: Clients) -> None:
         self._node = node
         self._peers = peers
         self._clock = clock
+        self._clients = clients
 
     # --- The doors' Router.
 
@@ -61,11 +64,11 @@ class Facts:
     def wall_us(self) -> int:
         return self._clock.wall_ms() * 1000
 
-    if TYPE_CHECKING:
+    def submit(self, request: Request) -> None:
+        self._node.router.submit(request)
 
-        def submit(self, request: Request) -> None: ...
-
-        def now_ns(self) -> int: ...
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
 
     # --- INFO and CONFIG GET.
 
@@ -115,17 +118,22 @@ class Facts:
         }
 
     def count_keys_in_slot(self, slot: Slot) -> int:
-        shard = self._replica_of(slot)
-        return 0 if shard is None else shard.keys.count_in_slot(slot)
+        return sum([1 for _ in self._keys_in_slot(slot)])
 
     def keys_in_slot(self, slot: Slot, count: int) -> Sequence[bytes]:
-        shard = self._replica_of(slot)
-        return [] if shard is None else list(islice(shard.keys.keys_in_slot(slot), count))
+        return list(islice(self._keys_in_slot(slot), count))
 
-    def _replica_of(self, slot: Slot) -> Shard | None:
-        return self._node.engine.shards.get(shard_of_slot(slot, self.shards))
+    def _keys_in_slot(self, slot: Slot) -> Iterator[bytes]:
+        shard = self._node.engine.shards.get(shard_of_slot(slot, self.shards))
+        if shard is None:
+            return iter(())
+        shard.keys.enter(0, shard.keys.last_stamp_ms, is_read=True)
+        return shard.keys.keys_in_slot(slot)
 
-    # --- /status and /readyz.
+    # --- /metrics, /status and /readyz.
+
+    def metrics(self) -> Iterable[Metric]:
+        return collect(self._node, self._peers, self._clients, memory_bytes())
 
     @property
     def is_ready(self) -> bool:

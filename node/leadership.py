@@ -56,7 +56,9 @@ class Leadership:
         self.is_clock_trusted = is_trusted
         _log.log(
             logging.INFO if is_trusted else logging.ERROR,
-            "clock agrees with the majority's" if is_trusted else "clock is too far from the majority's",
+            "clock agrees with the majority's"
+            if is_trusted
+            else "clock is too far from the majority's",
             extra={"limit_ms": self._clock_skew_max_ms},
         )
         for shard in self._engine.shards.values():

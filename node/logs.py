@@ -16,9 +16,7 @@ class FieldFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name.
         line = super().formatMessage(record)
-        fields = [
-            f"{key}={value}" for key, value in record.__dict__.items() if key not in _PLAIN
-        ]
+        fields = [f"{key}={value}" for key, value in record.__dict__.items() if key not in _PLAIN]
         return " ".join([line, *fields])
 
 

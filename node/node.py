@@ -162,6 +162,7 @@ class Node:
             transport=transport,
             clock=clock,
             first_node_of=self._first_node_of,
+            first_id=seeds.getrandbits(62),
         )
         self.leadership = Leadership(
             self.name,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 BATCH_BYTES_MAX = 4 << 20  # One frame, unless a single message is larger.
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
+BEACON_NS = 1_000_000_000  # A link is not silent for longer: clocks and epochs are compared (A2).
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ class Link:
         self._bounced: list[Answer] = []
         self._has_overflowed = False
         self._sends_patient = False
+        self._framed_ns = 0
         self._last_refusal = ""
         self.log = self._stream("Log", self._next_log_frame, rng)
         self.control = self._stream("Control", self._next_control_frame, rng)
@@ -178,7 +180,8 @@ class Link:
 
     def flush(self, *, lazily: bool) -> None:
         """Have the streams take what is queued; at most one frame leaves now."""
-        self._sends_patient |= lazily and bool(self._patient)
+        if lazily and (self._patient or self._clock.now_ns() - self._framed_ns >= BEACON_NS):
+            self._sends_patient = True
         if not (self._has_urgent or self._sends_patient):
             return
         if not self.log.in_flight_bytes:
@@ -222,6 +225,7 @@ class Link:
         is_stale = self.known_epoch < self._owner.epoch
         if not (self._has_urgent or self._sends_patient or is_stale):
             return None
+        self._framed_ns = self._clock.now_ns()
         frame = self._frame()
         batch = frame.batch
         if is_stale:

@@ -38,11 +38,15 @@ _log = logging.getLogger(__name__)
 class PeerServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, *services: grpc.GenericRpcHandler) -> None:
-        self._services = services
+    def __init__(self) -> None:
+        self._services: list[grpc.GenericRpcHandler] = []
         self._server: grpc.aio.Server | None = None
         self._peers: Peers | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def add_service(self, service: grpc.GenericRpcHandler) -> None:
+        """Serve this too; before `start`."""
+        self._services.append(service)
 
     async def start(self, host: str, port: int) -> int:
         """Bind and listen; the port bound (for port 0). Raises ConfigError if it is taken."""

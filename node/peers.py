@@ -224,7 +224,8 @@ class Peers:
 
     def is_clock_far(self, limit_ms: int) -> bool:
         """Whether our wall clock is further than that from the middle of all clocks (A2)."""
-        return self.offsets.is_far(limit_ms)
+        clock = self._clock
+        return self.offsets.is_far(limit_ms, local_ms=clock.wall_ms(), now_ns=clock.now_ns())
 
     def is_up(self, node: NodeId) -> bool:
         link = self.links.get(node)

@@ -67,6 +67,9 @@ class Router:
         transport: Transport,
         clock: Clock,
         first_node_of: Callable[[ShardId], NodeId | None],
+        # At random: an answer to what this node's last process forwarded may still arrive, and must
+        # not be taken for the answer to one of ours.
+        first_id: int,
     ) -> None:
         self.forwarded = 0
         self._name = name
@@ -79,7 +82,7 @@ class Router:
         self._parked: dict[ShardId, list[Request]] = {}
         self._parked_count = 0
         self._in_flight: dict[int, tuple[Request, NodeId]] = {}
-        self._next_id = 1
+        self._next_id = first_id
         self._hints: dict[ShardId, NodeId] = {}  # Of shards this node has no replica of.
 
     # --- From a door.

@@ -205,7 +205,9 @@ class Snapshotting:
         # A core that wants a file says so in the turn after it came: what is still here at the
         # second look is of a snapshot that came twice or too late.
         for key in self._unwanted & self._received.keys():
-            self._runtime.run_bulk(partial(self._snapshots.discard, self._received.pop(key)), _nothing)
+            self._runtime.run_bulk(
+                partial(self._snapshots.discard, self._received.pop(key)), _nothing
+            )
         self._unwanted = set(self._received)
 
     def install(self, shard: Shard, meta: SnapshotMeta, ticket: int) -> None:

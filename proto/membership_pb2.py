@@ -24,29 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrimaran/proto/membership.proto\x12\x13trimaran.membership\"U\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\r\x12\x0c\n\x04zone\x18\x05 \x01(\t\"y\n\x0e\x46oundingRecord\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x0e\n\x06shards\x18\x02 \x01(\r\x12-\n\x08\x66ounders\x18\x03 \x03(\x0b\x32\x1b.trimaran.membership.Member\x12\x14\n\x0coptions_hash\x18\x04 \x01(\x06\"@\n\x0f\x44\x65scribeRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1c.trimaran.membership.Options\"9\n\x07Options\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x66ounders\x18\x02 \x01(\t\x12\x0e\n\x06shards\x18\x03 \x01(\r\"\xda\x01\n\x0b\x44\x65scription\x12\x0f\n\x07version\x18\x01 \x01(\r\x12+\n\x06member\x18\x02 \x01(\x0b\x32\x1b.trimaran.membership.Member\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.trimaran.membership.State\x12\x33\n\x06record\x18\x04 \x01(\x0b\x32#.trimaran.membership.FoundingRecord\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.trimaran.membership.Options\"e\n\x0b\x46ormRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x33\n\x06record\x18\x02 \x01(\x0b\x32#.trimaran.membership.FoundingRecord\x12\x10\n\x08is_final\x18\x03 \x01(\x08\".\n\tFormReply\x12\x10\n\x08is_saved\x18\x01 \x01(\x08\x12\x0f\n\x07refusal\x18\x02 \x01(\t*,\n\x05State\x12\t\n\x05\x45MPTY\x10\x00\x12\x0c\n\x08PROPOSED\x10\x01\x12\n\n\x06\x46ORMED\x10\x02\x32\xaa\x01\n\nMembership\x12R\n\x08\x44\x65scribe\x12$.trimaran.membership.DescribeRequest\x1a .trimaran.membership.Description\x12H\n\x04\x46orm\x12 .trimaran.membership.FormRequest\x1a\x1e.trimaran.membership.FormReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrimaran/proto/membership.proto\x12\x13trimaran.membership\"J\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0c\n\x04zone\x18\x04 \x01(\t\"y\n\x0e\x46oundingRecord\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x0e\n\x06shards\x18\x02 \x01(\r\x12-\n\x08\x66ounders\x18\x03 \x03(\x0b\x32\x1b.trimaran.membership.Member\x12\x14\n\x0coptions_hash\x18\x04 \x01(\t\"9\n\x07Options\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x66ounders\x18\x02 \x01(\t\x12\x0e\n\x06shards\x18\x03 \x01(\r\"@\n\x0f\x44\x65scribeRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1c.trimaran.membership.Options\"\xc2\x01\n\x0b\x44\x65scription\x12\x0f\n\x07version\x18\x01 \x01(\r\x12+\n\x06member\x18\x02 \x01(\x0b\x32\x1b.trimaran.membership.Member\x12\x33\n\x06record\x18\x03 \x01(\x0b\x32#.trimaran.membership.FoundingRecord\x12\x11\n\tis_formed\x18\x04 \x01(\x08\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.trimaran.membership.Options\"e\n\x0b\x46ormRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x33\n\x06record\x18\x02 \x01(\x0b\x32#.trimaran.membership.FoundingRecord\x12\x10\n\x08is_final\x18\x03 \x01(\x08\".\n\tFormReply\x12\x10\n\x08is_saved\x18\x01 \x01(\x08\x12\x0f\n\x07refusal\x18\x02 \x01(\t2\xaa\x01\n\nMembership\x12R\n\x08\x44\x65scribe\x12$.trimaran.membership.DescribeRequest\x1a .trimaran.membership.Description\x12H\n\x04\x46orm\x12 .trimaran.membership.FormRequest\x1a\x1e.trimaran.membership.FormReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trimaran.proto.membership_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=763
-  _globals['_STATE']._serialized_end=807
   _globals['_MEMBER']._serialized_start=56
-  _globals['_MEMBER']._serialized_end=141
-  _globals['_FOUNDINGRECORD']._serialized_start=143
-  _globals['_FOUNDINGRECORD']._serialized_end=264
-  _globals['_DESCRIBEREQUEST']._serialized_start=266
-  _globals['_DESCRIBEREQUEST']._serialized_end=330
-  _globals['_OPTIONS']._serialized_start=332
-  _globals['_OPTIONS']._serialized_end=389
-  _globals['_DESCRIPTION']._serialized_start=392
-  _globals['_DESCRIPTION']._serialized_end=610
-  _globals['_FORMREQUEST']._serialized_start=612
-  _globals['_FORMREQUEST']._serialized_end=713
-  _globals['_FORMREPLY']._serialized_start=715
-  _globals['_FORMREPLY']._serialized_end=761
-  _globals['_MEMBERSHIP']._serialized_start=810
-  _globals['_MEMBERSHIP']._serialized_end=980
+  _globals['_MEMBER']._serialized_end=130
+  _globals['_FOUNDINGRECORD']._serialized_start=132
+  _globals['_FOUNDINGRECORD']._serialized_end=253
+  _globals['_OPTIONS']._serialized_start=255
+  _globals['_OPTIONS']._serialized_end=312
+  _globals['_DESCRIBEREQUEST']._serialized_start=314
+  _globals['_DESCRIBEREQUEST']._serialized_end=378
+  _globals['_DESCRIPTION']._serialized_start=381
+  _globals['_DESCRIPTION']._serialized_end=575
+  _globals['_FORMREQUEST']._serialized_start=577
+  _globals['_FORMREQUEST']._serialized_end=678
+  _globals['_FORMREPLY']._serialized_start=680
+  _globals['_FORMREPLY']._serialized_end=726
+  _globals['_MEMBERSHIP']._serialized_start=729
+  _globals['_MEMBERSHIP']._serialized_end=899
 # @@protoc_insertion_point(module_scope)

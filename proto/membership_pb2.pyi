@@ -1,5 +1,4 @@
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,28 +6,17 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    EMPTY: _ClassVar[State]
-    PROPOSED: _ClassVar[State]
-    FORMED: _ClassVar[State]
-EMPTY: State
-PROPOSED: State
-FORMED: State
-
 class Member(_message.Message):
-    __slots__ = ("name", "incarnation", "host", "port", "zone")
+    __slots__ = ("name", "incarnation", "address", "zone")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
-    HOST_FIELD_NUMBER: _ClassVar[int]
-    PORT_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     name: str
     incarnation: int
-    host: str
-    port: int
+    address: str
     zone: str
-    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[int] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., zone: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[int] = ..., address: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class FoundingRecord(_message.Message):
     __slots__ = ("cluster_id", "shards", "founders", "options_hash")
@@ -39,14 +27,8 @@ class FoundingRecord(_message.Message):
     cluster_id: int
     shards: int
     founders: _containers.RepeatedCompositeFieldContainer[Member]
-    options_hash: int
-    def __init__(self, cluster_id: _Optional[int] = ..., shards: _Optional[int] = ..., founders: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., options_hash: _Optional[int] = ...) -> None: ...
-
-class DescribeRequest(_message.Message):
-    __slots__ = ("options",)
-    OPTIONS_FIELD_NUMBER: _ClassVar[int]
-    options: Options
-    def __init__(self, options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
+    options_hash: str
+    def __init__(self, cluster_id: _Optional[int] = ..., shards: _Optional[int] = ..., founders: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., options_hash: _Optional[str] = ...) -> None: ...
 
 class Options(_message.Message):
     __slots__ = ("name", "founders", "shards")
@@ -58,19 +40,25 @@ class Options(_message.Message):
     shards: int
     def __init__(self, name: _Optional[str] = ..., founders: _Optional[str] = ..., shards: _Optional[int] = ...) -> None: ...
 
+class DescribeRequest(_message.Message):
+    __slots__ = ("options",)
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    options: Options
+    def __init__(self, options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
+
 class Description(_message.Message):
-    __slots__ = ("version", "member", "state", "record", "options")
+    __slots__ = ("version", "member", "record", "is_formed", "options")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MEMBER_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    IS_FORMED_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     version: int
     member: Member
-    state: State
     record: FoundingRecord
+    is_formed: bool
     options: Options
-    def __init__(self, version: _Optional[int] = ..., member: _Optional[_Union[Member, _Mapping]] = ..., state: _Optional[_Union[State, str]] = ..., record: _Optional[_Union[FoundingRecord, _Mapping]] = ..., options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., member: _Optional[_Union[Member, _Mapping]] = ..., record: _Optional[_Union[FoundingRecord, _Mapping]] = ..., is_formed: bool = ..., options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
 
 class FormRequest(_message.Message):
     __slots__ = ("version", "record", "is_final")

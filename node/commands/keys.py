@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCAN_COUNT = 10
 SCAN_COUNT_MAX = 10_000  # COUNT is a hint; more at once would stop the loop for too long.
 _PAGE = 1000
-_RANDOM_TRIES = 100
+_RANDOM_TRIES = 10
 _NONE = Status("none")
 
 

@@ -33,7 +33,10 @@ def unpack_entry(data: bytes, cluster_id: int) -> tuple[int, int, tuple[CommandR
     found_id, stamp_ms, seed = _unpack_header(data)
     if found_id != cluster_id:
         raise Corrupt(f"entry of cluster {found_id:016x} in the log of cluster {cluster_id:016x}")
-    commands = msgpack.unpackb(memoryview(data)[_HEADER.size :], use_list=False)
+    try:
+        commands = msgpack.unpackb(memoryview(data)[_HEADER.size :], use_list=False)
+    except ValueError as error:
+        raise Corrupt(f"the commands of an entry cannot be read: {error}") from error
     return stamp_ms, seed, commands
 
 

@@ -14,10 +14,11 @@ from itertools import pairwise
 class Glob:
     """One pattern, compiled."""
 
-    __slots__ = ("_first", "_inner", "_last", "_last_size")
+    __slots__ = ("_first", "_inner", "_last", "_last_size", "_matches_empty")
 
     def __init__(self, pattern: bytes) -> None:
         pieces = _pieces(pattern)
+        self._matches_empty = pattern in (b"", b"*")  # In Redis `**` does not.
         self._first = re.compile(b"".join(pieces[0]), re.DOTALL)
         self._inner = [re.compile(b"".join(piece), re.DOTALL) for piece in pieces[1:-1] if piece]
         # Without a star there is one piece, which must then reach to the end.
@@ -25,6 +26,8 @@ class Glob:
         self._last_size = len(pieces[-1])
 
     def matches(self, text: bytes) -> bool:
+        if not text:
+            return self._matches_empty
         if self._last is None:
             return self._first.fullmatch(text) is not None
         found = self._first.match(text)

@@ -8,6 +8,7 @@ from `change` alone (correctness L7). Read `buckets.py` for where keys lie, `cut
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Final, TypeVar  # Any: values of every type.
 
@@ -15,7 +16,7 @@ import msgpack
 
 from ...cluster.slots import DATABASES
 from ..errors import CommandError, Corrupt, TrimaranError
-from .buckets import BUCKET_KEYS_MAX, NEVER, Bucket, Database
+from .buckets import BUCKET_KEYS_MAX, NEVER, Bucket, Database, buckets_of
 from .cut import (
     DIGEST_MASK,
     FORMAT_VERSION,
@@ -163,6 +164,13 @@ class Keyspace:
         """The key at `number` (less than `count`) by (slot, hash), or None if it is due."""
         bucket, key = self._database.nth(number)
         return None if self._is_due(bucket, key) else key
+
+    def keys_in_slot(self, slot: int) -> Iterator[bytes]:
+        """The keys of `slot` in the database entered, those due and not yet removed included."""
+        for number, bucket in buckets_of(self._database.slots, slot):
+            if number != slot:
+                return
+            yield from bucket.values
 
     # --- Writing. Handlers check everything before the first of these.
 

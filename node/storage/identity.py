@@ -30,7 +30,8 @@ class Founder:
 
     name: str
     incarnation: int
-    address: str  # host:port of its gRPC door, as the founders' list gave it.
+    address: str  # host:port of its gRPC door, as it announces it.
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Identity:
                         "name": one.name,
                         "incarnation": f"{one.incarnation:016x}",
                         "address": one.address,
+                        "zone": one.zone,
                     }
                     for one in founding.founders
                 ],
@@ -87,7 +89,7 @@ class Identity:
             and Founding(
                 cluster_id=int(founding["cluster_id"], 16),
                 founders=tuple(
-                    Founder(one["name"], int(one["incarnation"], 16), one["address"])
+                    Founder(one["name"], int(one["incarnation"], 16), one["address"], one["zone"])
                     for one in founding["founders"]
                 ),
                 shards=founding["shards"],
@@ -118,6 +120,7 @@ class DataDirectory:
             who = "another process" if error.pid is None else f"process {error.pid}"
             raise IdentityError(f"{path} is in use by {who}; stop it first") from None
         try:
+            disk.fsync_dir(path)  # What is read must last before anybody is told of it.
             identity = _read_identity(disk, path)
             if identity is None:
                 _refuse_remains(disk, path)

@@ -44,6 +44,11 @@ class Process:
     def is_running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number if one killed it."""
+        return None if self._popen is None else self._popen.poll()
+
     def start(self) -> None:
         """Starts it, again if it has ended; its output is appended to the same file."""
         assert not self.is_running, f"{self.name} is running"

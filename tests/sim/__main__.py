@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 
+from .bugs import BUGS
+from .planted import find_all
 from .run import Failure, run
 
 
@@ -22,9 +24,8 @@ def main() -> int:
     parser.add_argument("--planted", action="store_true", help="look for every planted bug")
     arguments = parser.parse_args()
     if arguments.planted:
-        from .planted import find_all
-
-        return find_all()
+        logging.disable()
+        return find_all(BUGS)
     logging.disable()  # What nodes log of cut disks and lost clocks; --verbose shows the events.
     first, end = _range(arguments.seeds, arguments.seed or 0)
     is_one = end - first == 1

@@ -121,7 +121,7 @@ class Faults:
 
     def _fail_sync(self) -> None:
         machine = self._cluster.machines[self._any_node()]
-        machine.disk.failing_syncs = 1  # The process stops of it (correctness L8).
+        machine.disk.fail_sync_in(1)  # The process stops of it (correctness L8).
 
     def _transfer(self) -> None:
         self._cluster.transfer_leadership(self._rng)

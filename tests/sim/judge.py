@@ -206,7 +206,7 @@ class Judge:
         votes = self._votes[node, shard]
         if term < self._durable[node, shard].hard_state.term:
             # With a later term saved no other vote can be given in this one, saved or not.
-            votes.setdefault(term, choice)
+            votes[term] = votes.get(term) or choice
         saved = votes.get(term)
         if saved != choice:
             raise Violation(f"{node} shard {shard} votes for {choice} in {term}; saved is {saved}")

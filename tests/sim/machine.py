@@ -103,7 +103,7 @@ class Machine:
         self.network.stop(self.node, is_silent=is_silent)
 
     def heal(self) -> None:
-        self.disk.failing_syncs = 0
+        self.disk.calm()
         self.disk_profile.stalled_until_ns = 0
         self.clock.skew_ms = 0
         if self.process is None:

@@ -75,7 +75,7 @@ def make_scenario(seed: int) -> Scenario:
         election_timeout_ns=election_timeout_ns,
         heartbeat_interval_ns=election_timeout_ns // 4,
         tick_ns=rng.choice((20, 30)) * MS,
-        segment_bytes=rng.choice((16, 32, 64)) << 10,
+        segment_bytes=rng.choice((6, 8, 16, 64)) << 10,
         snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else 1 << 20,
         log_keep_bytes=rng.choice((0, 500, 2000)),
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),

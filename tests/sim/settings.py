@@ -55,6 +55,7 @@ class Settings:
             append_bytes_max=scenario.append_bytes_max,
             inflight_appends_max=scenario.inflight_appends_max,
             segment_bytes=scenario.segment_bytes,
+            log_disk_bytes=2 * scenario.segment_bytes,
             log_keep_bytes=scenario.log_keep_bytes,
             snapshot_log_bytes=scenario.snapshot_log_bytes,
             snapshot_chunk_bytes=256,

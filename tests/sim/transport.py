@@ -90,7 +90,8 @@ class SimTransport:
         self._offsets.note(node, remote_ms=wall_ms, local_ms=clock.wall_ms(), now_ns=clock.now_ns())
 
     def is_clock_far(self, limit_ms: int) -> bool:
-        return self._offsets.is_far(limit_ms)
+        clock = self._machine.clock
+        return self._offsets.is_far(limit_ms, local_ms=clock.wall_ms(), now_ns=clock.now_ns())
 
     def update_topology(self, topology: Topology) -> None:
         self._machine.schedule.note(f"{self._node} topology {topology.epoch}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import socket
 from pathlib import Path
@@ -20,6 +21,7 @@ from trimaran.client.plan import (
 )
 from trimaran.client.up import LOG_BYTES_MAX, LogFile, death, down, is_important
 from trimaran.node.config import load
+from trimaran.node.logs import FieldFormatter
 
 
 def plan(data: Path, **options: object) -> Plan:
@@ -142,13 +144,13 @@ def test_warnings_and_worse_are_shown_and_the_rest_stays_in_the_file(tmp_path: P
     said: list[str] = []
     log = LogFile(node, said.append)
     with node.log.open("a") as file:
-        file.write("2026-01-01T00:00:00.000Z INFO leader shard=1\n2026-01-01T00:00:00.000Z WARN")
+        file.write("2026-01-01 00:00:00.000 INFO leader shard=1\n2026-01-01 00:00:00.000 WARN")
         file.flush()
         log.follow()
         assert said == []
         file.write("ING waiting for=n2\n")
     log.follow()
-    assert said == ["n1 | 2026-01-01T00:00:00.000Z WARNING waiting for=n2"]
+    assert said == ["n1 | 2026-01-01 00:00:00.000 WARNING waiting for=n2"]
     assert log.last_lines()[-1].endswith("waiting for=n2")
     log.close()
 
@@ -173,7 +175,12 @@ def test_a_death_is_told_in_words() -> None:
     assert death(3) == "it ended with exit code 3"
 
 
-def test_only_the_second_word_makes_a_line_important() -> None:
-    assert is_important("2026 ERROR disk")
-    assert not is_important("2026 INFO no ERROR here")
+def test_only_the_level_makes_a_line_important() -> None:
+    assert is_important("2026-01-01 00:00:00.000 ERROR disk")
+    assert not is_important("2026-01-01 00:00:00.000 INFO no ERROR here")
     assert not is_important("ERROR")
+
+
+def test_the_level_stands_where_the_node_writes_it() -> None:
+    record = logging.makeLogRecord({"levelno": 30, "levelname": "WARNING", "msg": "waiting"})
+    assert is_important(FieldFormatter().format(record))

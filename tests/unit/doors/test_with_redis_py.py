@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import redis
@@ -16,9 +16,11 @@ import uvloop
 from trimaran.cluster.slots import shard_of
 from trimaran.cluster.topology import NodeInfo, Topology
 from trimaran.node.doors.backend import DoorLimits
-from trimaran.node.doors.door import Door
 
 from .fakes import NODES, MemoryRouter, encode, make_door
+
+if TYPE_CHECKING:
+    from trimaran.node.doors.door import Door
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
@@ -57,11 +59,11 @@ def test_redis_py_connects_writes_and_reads(protocol: int) -> None:
             assert client.mget("{t}1", "k", "none") == [b"1", b"v", None]
             assert client.incr("n") == 1
             assert client.delete("k", "n", "none") == 2
-            with pytest.raises(redis.ResponseError, match="WRONGTYPE|not an integer"):
+            with pytest.raises(redis.ResponseError, match="not an integer"):
                 client.incr("{t}1", "x")
             assert {*client.scan_iter()} == {b"{t}1", b"{t}2"}
             assert client.dbsize() == 2
-            assert client.client_getname() == "me"
+            assert client.client_getname() in ("me", b"me")
             assert client.info()["redis_version"] == "7.2.4"
             assert client.config_get("save") == {"save": ""}
             assert client.command_count() > 40

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from trimaran.cluster.slots import ShardId
+from trimaran.node.clock import SystemClock
 from trimaran.node.errors import ConfigError, NotLeader
 from trimaran.node.peer_server import PeerServer
 from trimaran.node.raft.types import (
@@ -251,7 +252,10 @@ async def test_clock_offsets_are_known_from_batches(rig: Rig) -> None:
     two.peers.send(one.name, SHARD, VOTE)
     two.peers.flush()
     await one.recorder.until(lambda: bool(one.recorder.messages))
-    assert abs(one.peers.offsets.all_ms()[two.name]) < 5_000
+    clock = SystemClock()
+    offsets = one.peers.offsets.all_ms(local_ms=clock.wall_ms(), now_ns=clock.now_ns())
+    assert abs(offsets[two.name]) < 5_000
+    assert not one.peers.is_clock_far(5_000)
 
 
 async def test_what_a_handler_raises_stops_the_node(rig: Rig) -> None:

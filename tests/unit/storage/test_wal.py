@@ -235,7 +235,7 @@ def test_the_log_refuses_what_no_replica_may_save(save: ShardSave) -> None:
 def test_the_log_of_another_cluster_is_refused_with_both_named() -> None:
     rig = Rig()
     rig.save(created())
-    with pytest.raises(IdentityError, match="0000000000c0ffee.*00000000000000ab"):
+    with pytest.raises(IdentityError, match=r"0000000000c0ffee.*00000000000000ab"):
         Log.open(rig.disk, DIRECTORY, cluster_id=0xAB, snapshots={})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -29,6 +29,9 @@ from trimaran.node.storage.sim_disk import PowerCut
 from trimaran.node.storage.wal import ShardSave
 
 from .rig import VOTERS, Rig, created, meta
+
+if TYPE_CHECKING:
+    from random import Random
 
 SHARDS = [ShardId(0), ShardId(7), ShardId(0xFFFF)]
 SEEDS = 100
@@ -99,12 +102,14 @@ class Life:
             self.rig.disk.fail_sync_in(self.rng.randint(1, 3))
         try:
             staged = self.rig.log.stage(saves)
-            if fault == "unwritten":
-                self.rig.free()  # By what is on disk, not by what is staged.
-                raise PowerCut
-            self.rig.log.write(staged)
+            if fault != "unwritten":
+                self.rig.log.write(staged)
         except (PowerCut, OSError):
             self.interrupted([self.models, after])
+            return
+        if fault == "unwritten":
+            self.rig.free()  # By what is on disk, not by what is staged.
+            self.interrupted([self.models])
             return
         self.models = after
         try:

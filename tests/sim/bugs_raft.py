@@ -1,0 +1,280 @@
+"""Planted bugs in the Raft core: each class undoes one line of care."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any  # Arguments passed through.
+
+from trimaran.node.raft.leader import Leadership
+from trimaran.node.raft.progress import Progress
+from trimaran.node.raft.reads import ReadRounds
+from trimaran.node.raft.saves import Saves
+from trimaran.node.raft.types import (
+    NOBODY,
+    AppendEntries,
+    AppendReply,
+    EntryId,
+    Heartbeat,
+    InstallSnapshot,
+    Message,
+    NodeId,
+    ReadBarrier,
+    Ready,
+    ReplicaId,
+    RequestVote,
+    Vote,
+)
+
+from .planted import Bug
+from .watch import WATCHED, WatchedCore
+
+
+def _hurry(ready: Ready | None, kinds: type[Message] | Any) -> Ready | None:
+    """Let messages of some kinds leave before the save they should wait for."""
+    if ready is None:
+        return None
+    early = tuple(one for one in ready.send_after_sync if isinstance(one, kinds))
+    late = tuple(one for one in ready.send_after_sync if not isinstance(one, kinds))
+    return replace(ready, send_now=ready.send_now + early, send_after_sync=late)
+
+
+class VotesBeforeSaving(WatchedCore):
+    def ready(self) -> Ready | None:
+        return _hurry(super().ready(), Vote)
+
+
+class CampaignsBeforeSaving(WatchedCore):
+    def ready(self) -> Ready | None:
+        return _hurry(super().ready(), RequestVote)
+
+
+class AcknowledgesBeforeSaving(WatchedCore):
+    def ready(self) -> Ready | None:
+        return _hurry(super().ready(), AppendReply)
+
+
+class LeadsBeforeOwnVoteIsSaved(WatchedCore):
+    def _is_own_vote_saved(self) -> bool:
+        return True
+
+
+class CountsOwnUnsavedEntries(WatchedCore):
+    def ready(self) -> Ready | None:
+        if self._lead is not None:
+            self._lead.commit(self._log.last_index)
+        return super().ready()
+
+
+class ForgetsItsVote(WatchedCore):
+    """As raftos does: whoever becomes a follower may vote again."""
+
+    def _become_follower(self, term: int, leader: ReplicaId) -> None:
+        super()._become_follower(term, leader)
+        if self._voted_for != NOBODY:
+            self._set_term(self._term, NOBODY)
+
+
+class VotesForAnyLog(WatchedCore):
+    def _on_request_vote(self, message: RequestVote) -> None:
+        super()._on_request_vote(replace(message, last=EntryId(1 << 40, 1 << 40)))
+
+
+class AppendsAfterAnything(WatchedCore):
+    """No look at the entry before (Raft §5.3)."""
+
+    def _on_append_entries(self, message: AppendEntries) -> None:
+        term = self._log.term_at(message.previous.index)
+        if term is not None and message.term >= self._term:
+            message = replace(message, previous=EntryId(term, message.previous.index))
+        super()._on_append_entries(message)
+
+
+class TruncatesAlways(WatchedCore):
+    """A late copy of an append drops what came after it."""
+
+    def _on_append_entries(self, message: AppendEntries) -> None:
+        first = message.previous.index + 1 + len(message.entries)
+        if (
+            message.entries
+            and message.term == self._term
+            and self._log.commit_index < first <= self._log.last_index
+        ):
+            self._log.truncate(first)
+            self._saves.truncated(first)
+        super()._on_append_entries(message)
+
+
+class IgnoresOldLeaders(WatchedCore):
+    def _on_heartbeat(self, message: Heartbeat) -> None:
+        if message.term >= self._term:
+            super()._on_heartbeat(message)
+
+    def _refuse_old_leader(self, message: AppendEntries | InstallSnapshot) -> None:
+        pass
+
+
+class LeadsWithoutAnEmptyEntry(WatchedCore):
+    def _become_leader(self) -> None:
+        super()._become_leader()
+        assert self._lead is not None
+        self._log.truncate(self._log.last_index)
+        self._lead.first_index = 0
+
+
+class AnswersReadsAfterLosingLeadership(WatchedCore):
+    def ready(self) -> Ready | None:
+        ready = super().ready()
+        if ready is None or not ready.reads_failed:
+            return ready
+        late = tuple(ReadBarrier(token, 0) for token in ready.reads_failed)
+        return replace(ready, reads=ready.reads + late, reads_failed=())
+
+
+class AcknowledgesTheWholeLog(WatchedCore):
+    """Behind what a heartbeat or a probe confirms may stand entries that will be replaced."""
+
+    def _acknowledge(self, target: ReplicaId, match_index: int) -> None:
+        super()._acknowledge(target, max(match_index, self._log.last_index))
+
+
+def _commit_any_term(self: Leadership, saved_index: int) -> bool:
+    matches = sorted([saved_index, *[one.match_index for one in self.followers.values()]])
+    index = matches[(len(matches) - 1) // 2]
+    if index <= self._log.commit_index:
+        return False
+    self._log.commit_index = index
+    return True
+
+
+def _saved_by_index(_saves: Saves, _first: int) -> None:
+    """Truncation takes nothing back from the saves under way."""
+
+
+def _no_overdue(_follower: Progress, _now: int, _wait: int) -> bool:
+    return False
+
+
+def _no_reachable(_lead: Leadership, _node: NodeId) -> None:
+    """Nothing is asked anew after a stream broke."""
+
+
+def _no_unreachable(_lead: Leadership, _node: NodeId, _now: int) -> None:
+    """As above."""
+
+
+def _confirm_at_once(self: ReadRounds, number: int) -> list[ReadBarrier]:
+    """Any answer confirms, also one to a round begun before the read arrived."""
+    del number
+    barriers = [ReadBarrier(token, self._index) for token in self._tokens + self._waiting]
+    self._tokens, self._waiting = [], []
+    return barriers
+
+
+BUGS: tuple[Bug, ...] = (
+    Bug(
+        "a vote leaves before it is saved",
+        "R1",
+        "votes for|speaks in",
+        replace(WATCHED, core=VotesBeforeSaving),
+    ),
+    Bug(
+        "a candidate asks before saving its term",
+        "R1",
+        "votes for|speaks in",
+        replace(WATCHED, core=CampaignsBeforeSaving),
+    ),
+    Bug(
+        "an append is acknowledged unsaved",
+        "R1",
+        "acknowledges|speaks in",
+        replace(WATCHED, core=AcknowledgesBeforeSaving),
+    ),
+    Bug(
+        "a leader leads with its own vote unsaved",
+        "R1",
+        "speaks in|two leaders",
+        replace(WATCHED, core=LeadsBeforeOwnVoteIsSaved),
+    ),
+    Bug(
+        "a leader counts its unsaved entries",
+        "R2",
+        "have on disk",
+        replace(WATCHED, core=CountsOwnUnsavedEntries),
+    ),
+    Bug(
+        "an old save vouches for a later write",
+        "R2",
+        "have on disk|acknowledges",
+        patches=((Saves, "truncated", _saved_by_index),),
+    ),
+    Bug(
+        "a lost append is not sent again",
+        "R6",
+        "not finished|forgotten|not answered",
+        patches=(
+            (Progress, "is_overdue", _no_overdue),
+            (Leadership, "reachable", _no_reachable),
+            (Leadership, "unreachable", _no_unreachable),
+        ),
+    ),
+    Bug(
+        "an old leader is not told the term",
+        "R7",
+        "not finished|not answered",
+        replace(WATCHED, core=IgnoresOldLeaders),
+    ),
+    Bug(
+        "reads are answered after stepping down",
+        "R10",
+        "not linearizable",
+        replace(WATCHED, core=AnswersReadsAfterLosingLeadership),
+    ),
+    Bug(
+        "any answer confirms a read",
+        "R10",
+        "not linearizable",
+        patches=((ReadRounds, "confirmed", _confirm_at_once),),
+    ),
+    Bug(
+        "a follower may vote again in its term",
+        "§5.2",
+        "had the vote|votes for|two leaders",
+        replace(WATCHED, core=ForgetsItsVote),
+    ),
+    Bug(
+        "a vote for any log",
+        "§5.4.1",
+        "without the committed entry|but .* was committed|not linearizable|differs from the leader",
+        replace(WATCHED, core=VotesForAnyLog),
+    ),
+    Bug(
+        "an old term's entry is counted",
+        "§5.4.2",
+        "without the committed entry|was committed|committed and would be dropped",
+        patches=((Leadership, "commit", _commit_any_term),),
+    ),
+    Bug(
+        "an append without a look behind",
+        "§5.3",
+        "not the one of another|was committed|differs from|have on disk|terms fall",
+        replace(WATCHED, core=AppendsAfterAnything),
+    ),
+    Bug(
+        "a late append truncates",
+        "§5.3",
+        "acknowledges|have on disk|acknowledged entries are lost|never had",
+        replace(WATCHED, core=TruncatesAlways),
+    ),
+    Bug(
+        "the whole log is acknowledged",
+        "§5.3",
+        "never had|have on disk|was committed|acknowledges",
+        replace(WATCHED, core=AcknowledgesTheWholeLog),
+    ),
+    Bug(
+        "a leader serves without an empty entry",
+        "§8",
+        "not linearizable|not finished|not answered|forgotten",
+        replace(WATCHED, core=LeadsWithoutAnEmptyEntry),
+    ),
+)

@@ -1,0 +1,94 @@
+"""Looking for planted bugs: each breaks one rule, and the simulator must find it soon.
+
+A bug that no seed finds is a hole in the simulator, and a rule nobody watches (correctness S2). The
+bugs themselves are in `bugs_raft.py` and `bugs_node.py`; `--planted` looks for all of them,
+`test_planted_bugs.py` for those that are found quickly.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any  # Attributes of any kind are put in place of others.
+
+from trimaran.node.node import Parts
+
+from .run import Failure, run
+from .scenarios import make_scenario
+from .watch import WATCHED
+
+SEEDS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One rule undone, and by what it must be noticed."""
+
+    name: str
+    rule: str  # Of correctness, or a section of the Raft paper.
+    noticed: str  # A pattern that the failure's text must match: found for the right reason.
+    parts: Parts = WATCHED
+    # (owner, attribute, what to put there): for classes that no `Parts` names.
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    flavours: tuple[str, ...] = ()  # Days on which it can show; none: all.
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    seed: int
+    tried: int
+    what: str
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """The bug is in place while this lasts."""
+    kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in bug.patches]
+    for owner, name, value in bug.patches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+
+
+def find(bug: Bug, *, seeds_max: int = SEEDS_MAX) -> Found | None:
+    """The first seed that notices `bug`, for the reason it should be noticed."""
+    tried = 0
+    seed = -1
+    while tried < seeds_max:
+        seed += 1
+        if bug.flavours and make_scenario(seed).flavour not in bug.flavours:
+            continue
+        tried += 1
+        try:
+            with planted(bug):
+                run(seed, parts=bug.parts)
+        except Failure as failure:
+            if not re.search(bug.noticed, failure.what):
+                raise
+            return Found(seed, tried, failure.what.partition("\n")[0])
+    return None
+
+
+def find_all(bugs: Sequence[Bug]) -> int:
+    """Look for every bug, print a table; 1 if one was not found."""
+    missed = 0
+    for bug in bugs:
+        began = time.monotonic()
+        found = find(bug)
+        took_s = time.monotonic() - began
+        if found is None:
+            missed += 1
+            print(f"{bug.rule:8} {bug.name:36} NOT FOUND in {SEEDS_MAX} seeds, {took_s:.1f} s")
+        else:
+            print(
+                f"{bug.rule:8} {bug.name:36} seed {found.seed:4}, {found.tried:3} tried, "
+                f"{took_s:5.1f} s: {found.what[:100]}",
+                flush=True,
+            )
+    return 1 if missed else 0

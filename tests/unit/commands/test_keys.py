@@ -1,0 +1,118 @@
+"""Commands on keys of any type, and walks; also compared with Redis in tests/model/."""
+
+from __future__ import annotations
+
+import pytest
+
+from trimaran.node.commands import keys as keys_module
+from trimaran.proto.reply import OK, ErrorReply, Status
+
+from ...model.driver import Driver, Word
+
+
+@pytest.fixture
+def shard() -> Driver:
+    shard = Driver()
+    for name in ("a", "b", "c"):
+        shard.run("SET", name, "1")
+    return shard
+
+
+def scan(shard: Driver, *options: Word) -> list[bytes]:
+    found: list[bytes] = []
+    cursor: Word = 0
+    while True:
+        reply = shard.run("SCAN", cursor, *options)
+        assert isinstance(reply, list)
+        cursor = reply[0]
+        found += reply[1]
+        if cursor == b"0":
+            return sorted(found)
+
+
+@pytest.mark.parametrize("command", ["DEL", "UNLINK"])
+def test_del_counts_what_was_there(shard: Driver, command: str) -> None:
+    assert shard.run(command, "a", "a", "b", "absent") == 2
+    assert shard.run("DBSIZE") == 1
+
+
+@pytest.mark.parametrize("command", ["EXISTS", "TOUCH"])
+def test_exists_counts_a_key_as_often_as_it_is_named(shard: Driver, command: str) -> None:
+    assert shard.run(command, "a", "a", "b", "absent") == 3
+
+
+def test_type_is_a_status(shard: Driver) -> None:
+    assert shard.run("TYPE", "a") == Status("string")
+    assert shard.run("TYPE", "absent") == Status("none")
+
+
+def test_flushdb_empties_one_database_and_flushall_all(shard: Driver) -> None:
+    for db in (1, 2):
+        shard.run("SET", "x", "1", db=db)
+    assert shard.run("FLUSHDB", db=1) == OK
+    assert [shard.run("DBSIZE", db=db) for db in (0, 1, 2)] == [3, 0, 1]
+    assert shard.run("FLUSHALL", "ASYNC", db=1) == OK
+    assert [shard.run("DBSIZE", db=db) for db in (0, 1, 2)] == [0, 0, 0]
+
+
+def test_scan_walks_one_database_with_match_count_and_type(shard: Driver) -> None:
+    for number in range(100):
+        shard.run("SET", f"key:{number}", "1")
+    shard.run("SET", "elsewhere", "1", db=1)
+    assert len(scan(shard)) == 103
+    assert scan(shard, "MATCH", "[ab]", "COUNT", 7) == [b"a", b"b"]
+    assert scan(shard, "TYPE", "STRING", "MATCH", "?") == [b"a", b"b", b"c"]
+    assert scan(shard, "TYPE", "list") == []
+
+
+def test_scan_answers_a_page_at_a_time(shard: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        shard.run("SET", f"key:{number}", "1")
+    reply = shard.run("SCAN", 0)
+    assert isinstance(reply, list)
+    assert len(reply[1]) == keys_module.SCAN_COUNT
+    monkeypatch.setattr(keys_module, "SCAN_COUNT_MAX", 20)
+    reply = shard.run("SCAN", 0, "COUNT", 1_000_000)
+    assert isinstance(reply, list)
+    assert len(reply[1]) == 20
+
+
+def test_scan_ends_with_the_page_that_holds_the_last_key(shard: Driver) -> None:
+    reply = shard.run("SCAN", 0, "COUNT", 3)
+    assert isinstance(reply, list)
+    assert reply[0] == b"0"
+
+
+def test_scan_refuses_what_is_no_cursor(shard: Driver) -> None:
+    assert shard.run("SCAN", "x") == ErrorReply("ERR", "invalid cursor")
+
+
+def test_keys_are_listed_in_the_same_order_on_every_replica(shard: Driver) -> None:
+    other = Driver()
+    for name in ("c", "b", "gone", "a"):
+        other.run("SET", name, "1")
+    other.run("DEL", "gone")
+    assert shard.run("KEYS", "*") == other.run("KEYS", "*")
+
+
+def test_randomkey_finds_every_key_in_time(shard: Driver) -> None:
+    found = set()
+    for _ in range(200):
+        shard.index += 1  # The driver seeds by it.
+        found.add(shard.run("RANDOMKEY"))
+    assert found == {b"a", b"b", b"c"}
+    shard.run("FLUSHALL")
+    assert shard.run("RANDOMKEY") is None
+
+
+def test_randomkey_never_answers_a_key_that_is_due(shard: Driver) -> None:
+    for number in range(1000):
+        shard.run("SET", f"due:{number}", "", "PX", 10)
+    shard.now_ms += 10
+    shard.keys.begin_entry(shard.index + 1, shard.now_ms)  # Due by the log, and not removed.
+    shard.run("DEL", "b", "c")
+    for _ in range(20):
+        shard.index += 1
+        assert shard.run("RANDOMKEY") == b"a"
+    shard.run("DEL", "a")
+    assert shard.run("RANDOMKEY") is None

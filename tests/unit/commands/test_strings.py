@@ -1,0 +1,127 @@
+"""Strings and counters, above all where time matters; tests/model/ compares them with Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from trimaran.node.commands import strings
+from trimaran.node.commands.arguments import parse_int
+from trimaran.proto.reply import OK, ErrorReply
+
+from ...model.driver import Driver, Word
+
+
+@pytest.fixture
+def shard() -> Driver:
+    return Driver(now_ms=1_000_000)
+
+
+def test_set_replaces_value_and_expiry(shard: Driver) -> None:
+    assert shard.run("SET", "a", "1", "PX", 500) == OK
+    assert shard.run("SET", "a", "2") == OK
+    assert shard.run("GET", "a") == b"2"
+    assert shard.run("PTTL", "a") == -1
+
+
+@pytest.mark.parametrize(
+    ("option", "time", "left_ms"),
+    [("EX", 10, 10_000), ("px", 10, 10), ("EXAT", 1010, 10_000), ("PXAT", 1_000_010, 10)],
+)
+def test_set_takes_its_expiry_from_the_stamp(
+    shard: Driver, option: str, time: int, left_ms: int
+) -> None:
+    shard.run("SET", "a", "1", option, time)
+    assert shard.run("PTTL", "a") == left_ms
+    shard.now_ms += left_ms
+    assert shard.run("GET", "a") is None
+
+
+def test_set_with_a_past_time_leaves_no_key(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    assert shard.run("SET", "a", "2", "GET", "EXAT", 999) == b"1"
+    assert shard.run("DBSIZE") == 0
+
+
+def test_set_keepttl_keeps_the_expiry(shard: Driver) -> None:
+    shard.run("SET", "a", "1", "PX", 500)
+    shard.run("SET", "a", "2", "KEEPTTL")
+    assert shard.run("PTTL", "a") == 500
+
+
+def test_set_nx_takes_a_lock_that_has_expired(shard: Driver) -> None:
+    assert shard.run("SET", "lock", "1", "NX", "PX", 500) == OK
+    shard.now_ms += 499
+    assert shard.run("SET", "lock", "2", "NX", "PX", 500) is None
+    shard.now_ms += 1
+    assert shard.run("SET", "lock", "3", "NX", "PX", 500) == OK
+    assert shard.run("GET", "lock") == b"3"
+
+
+def test_set_xx_does_not_revive_an_expired_key(shard: Driver) -> None:
+    shard.run("SET", "a", "1", "PX", 500)
+    shard.now_ms += 500
+    assert shard.run("SET", "a", "2", "XX") is None
+    assert shard.run("SET", "a", "2", "XX", "GET") is None
+    assert shard.run("EXISTS", "a") == 0
+
+
+def test_counters_start_from_0_and_keep_their_expiry(shard: Driver) -> None:
+    assert shard.run("INCRBY", "a", 5) == 5
+    shard.run("PEXPIRE", "a", 500)
+    assert shard.run("DECR", "a") == 4
+    assert shard.run("PTTL", "a") == 500
+    shard.now_ms += 500
+    assert shard.run("INCR", "a") == 1
+    assert shard.run("PTTL", "a") == -1
+
+
+def test_append_keeps_the_expiry(shard: Driver) -> None:
+    shard.run("SET", "a", "x", "PX", 500)
+    assert shard.run("APPEND", "a", "yz") == 3
+    assert shard.run("PTTL", "a") == 500
+
+
+def test_append_has_a_limit(shard: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strings, "STRING_BYTES_MAX", 10)
+    assert shard.run("APPEND", "a", "x" * 10) == 10
+    assert shard.run("APPEND", "a", "x") == ErrorReply(
+        "ERR", "string exceeds maximum allowed size (proto-max-bulk-len)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "command", "text"),
+    [
+        ("9223372036854775807", ("INCR",), "increment or decrement would overflow"),
+        ("-9223372036854775808", ("DECR",), "increment or decrement would overflow"),
+        ("0", ("DECRBY", "-9223372036854775808"), "decrement would overflow"),
+        ("0", ("INCRBY", "9223372036854775808"), "value is not an integer or out of range"),
+        ("1.5", ("INCR",), "value is not an integer or out of range"),
+        ("", ("INCR",), "value is not an integer or out of range"),
+    ],
+)
+def test_counters_refuse_what_is_no_64_bit_integer(
+    shard: Driver, start: str, command: tuple[Word, ...], text: str
+) -> None:
+    shard.run("SET", "a", start)
+    name, *rest = command
+    assert shard.run(name, "a", *rest) == ErrorReply("ERR", text)
+    assert shard.run("GET", "a") == start.encode()
+
+
+@pytest.mark.parametrize(
+    ("option", "time"),
+    [("EX", 0), ("PX", -1), ("EX", 9223372036854775807), ("PX", 9223372036854775807), ("EXAT", 0)],
+)
+def test_set_refuses_an_impossible_expiry(shard: Driver, option: str, time: int) -> None:
+    assert shard.run("SET", "a", "1", option, time) == ErrorReply(
+        "ERR", "invalid expire time in 'set' command"
+    )
+
+
+def test_integers_are_read_as_redis_reads_them() -> None:
+    good = [b"0", b"7", b"-7", b"9223372036854775807", b"-9223372036854775808"]
+    assert [parse_int(text) for text in good] == [0, 7, -7, 2**63 - 1, -(2**63)]
+    bad = [b"", b"-", b"+1", b"01", b"-0", b" 1", b"1 ", b"1_0", b"0x1", b"1.0", b"1e3"]
+    bad += [b"9223372036854775808", b"-9223372036854775809", b"1" * 5000, b"1\n", b"\xb2"]
+    assert [text for text in bad if parse_int(text) is not None] == []

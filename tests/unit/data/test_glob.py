@@ -1,0 +1,40 @@
+"""Patterns; random ones are compared with a real Redis in tests/model/."""
+
+from __future__ import annotations
+
+import pytest
+
+from trimaran.node.data.glob import Glob
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        (b"", [b""], [b"a"]),
+        (b"*", [b"", b"a", b"a\nb"], []),
+        (b"a*", [b"a", b"ab"], [b"", b"ba"]),
+        (b"*a*b*", [b"ab", b"xaxbx"], [b"ba", b"a"]),
+        (b"a*a", [b"aa", b"aba"], [b"a", b"ab"]),
+        (b"h?llo", [b"hello", b"h\nllo"], [b"hllo", b"heello"]),
+        (b"h[ae]llo", [b"hello", b"hallo"], [b"hillo"]),
+        (b"h[^e]llo", [b"hallo", b"hbllo"], [b"hello"]),
+        (b"h[a-c]llo", [b"hallo", b"hcllo"], [b"hdllo"]),
+        (b"h[c-a]llo", [b"hbllo"], [b"hdllo"]),
+        (b"[\\]]", [b"]"], [b"\\"]),
+        (b"[abc", [b"a", b"c"], [b"d", b"["]),
+        (b"[]a", [], [b"a", b"]a"]),
+        (b"[^]", [b"a", b"\n"], [b"", b"ab"]),
+        (b"\\*", [b"*"], [b"a", b"\\*"]),
+        (b"a\\", [b"a\\"], [b"a"]),
+        (b"\xff?", [b"\xff\x00"], [b"\xff"]),
+        (b"a.c", [b"a.c"], [b"abc"]),
+    ],
+)
+def test_pattern(pattern: bytes, matching: list[bytes], others: list[bytes]) -> None:
+    matches = Glob(pattern).matches
+    assert [one for one in matching + others if matches(one)] == matching
+
+
+def test_no_pattern_takes_forever() -> None:
+    # As one regular expression this would take longer than the universe has lasted.
+    assert not Glob(b"a*" * 200 + b"b").matches(b"a" * 5000)
