@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotLeader, Overloaded
 from .election import NEVER, ElectionTimer
-from .follower import accept, conflict_hint
+from .follower import accept
 from .leader import Leadership
 from .log import RaftLog
 from .progress import FollowerView
@@ -558,8 +558,9 @@ class RaftCore:
         if match_index is not None:
             self._acknowledge(message.source, match_index)
         else:
-            hint = conflict_hint(self._log, message.previous)
-            self._refuse(message.source, message.previous.index, hint)
+            previous = message.previous
+            hint = self._log.before(previous.index, previous.term)
+            self._refuse(message.source, previous.index, hint)
 
     def _on_heartbeat(self, message: Heartbeat) -> None:
         if message.term < self._term:

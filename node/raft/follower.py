@@ -1,4 +1,4 @@
-"""What a follower does with a leader's entries (Raft §5.3): accept, or say where to go on.
+"""What a follower does with a leader's entries (Raft §5.3): accept, or find that they do not fit.
 
 Terms, roles and answers are `core.py`'s; what is on disk is `saves.py`'s.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .types import AppendEntries, Entry, EntryId
-
 if TYPE_CHECKING:
     from .log import RaftLog
     from .saves import Saves
+    from .types import AppendEntries, Entry
 
 
 def accept(log: RaftLog, saves: Saves, message: AppendEntries) -> int | None:
@@ -48,13 +47,3 @@ def _take(log: RaftLog, saves: Saves, entries: tuple[Entry, ...]) -> None:
             log.truncate(first)
             saves.truncated(first)
     log.extend(entries)
-
-
-def conflict_hint(log: RaftLog, previous: EntryId) -> EntryId:
-    """A place at or before which our log may agree with a leader whose `previous` did not fit."""
-    hint = log.before(previous.index, previous.term)
-    if hint.index >= log.commit_index:
-        return hint
-    term = log.term_at(log.commit_index)  # There we surely agree.
-    assert term is not None, "the term at the commit index is always known"
-    return EntryId(term, log.commit_index)
