@@ -269,13 +269,22 @@ def down(data: Path, say: Say) -> int:
     for pid in targets:
         os.kill(pid, signal.SIGTERM)
     give_up_at = time.monotonic() + 2 * STOP_S
-    while any(Path(f"/proc/{pid}").exists() for pid in targets):
+    while any(map(is_alive, targets)):
         if time.monotonic() >= give_up_at:
             say(f"still running after {2 * STOP_S:.0f} s: process {', '.join(map(str, targets))}")
             return 1
         time.sleep(POLL_S)
     say(f"stopped what ran on {data}")
     return 0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def is_node_of(pid: int, folder: Path) -> bool:

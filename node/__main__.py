@@ -15,11 +15,10 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from random import Random, SystemRandom
-from typing import Any  # Futures of any kind are waited for together.
+from typing import TYPE_CHECKING, Any  # Futures of any kind are waited for together.
 
 import uvloop
 
-from ..cluster.topology import Topology
 from ..proto.resp import ReaderLimits
 from .bootstrap import Bootstrap
 from .clock import SystemClock
@@ -43,6 +42,9 @@ from .peers import Peers, PeersConfig
 from .raft.types import NodeId
 from .storage.disk import RealDisk
 from .storage.identity import DataDirectory
+
+if TYPE_CHECKING:
+    from ..cluster.topology import Topology
 
 RESP, CLUSTER, GRPC, HTTP = range(4)  # From the base port (design, section 9).
 REPORT_INTERVAL_S = 0.2
@@ -239,7 +241,11 @@ async def _serve(
     try:
         while not (founding.done() or serving.done() or stopping.is_set()):
             http.wait_for(bootstrap.waiting_for)
-            await asyncio.wait({founding, serving}, timeout=REPORT_INTERVAL_S)
+            await asyncio.wait(
+                {founding, serving},
+                timeout=REPORT_INTERVAL_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         if serving.done():
             await serving  # Raises what a service raised.
         if stopping.is_set():

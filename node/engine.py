@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING
 from ..cluster.slots import META_SHARD, ShardId
 from .clock import Clock
 from .errors import Overloaded
-from .gate import Gate
-from .raft.types import (
-    InstallSnapshot,
-    Message,
-    NodeId,
-    Ready,
-    Role,
-)
+from .gate import HOLD_MAX_NS, Gate, Gather
+from .raft.types import InstallSnapshot, Message, NodeId, Ready
 from .request import Request
 from .runtime import Runtime, Transport
 from .shard import Shard
@@ -94,7 +88,11 @@ class Engine:
         self._with_reads: dict[ShardId, Shard] = {}
         self._reading: dict[ShardId, Shard] = {}  # A round of theirs is on its way.
         self._reads_began_ns = 0
+        self._reads_out = 0  # Commands in the rounds that are on their way.
+        self._read_gather = Gather(HOLD_MAX_NS)
+        self._are_reads_armed = False
         self._is_scheduled = False
+        self._is_gate_armed = False
         self._writing: _Save | None = None
         self._write_began_ns = 0
         self._next = _Save()
@@ -114,9 +112,19 @@ class Engine:
         shard.submit(request)
         if request.has_write:
             self._with_inbox[shard.id] = shard
+            self.gate.gather.arrived(len(request.commands))
+            # Behind a closed gate a turn would do nothing; a timer is set for when none comes.
+            is_in_vain = (
+                self._is_gate_armed
+                and self.gate.is_closed
+                and shard.waiting_bytes < self._config.batch_bytes
+            )
         else:
             self._with_reads[shard.id] = shard
-        self.wake()
+            self._read_gather.arrived(len(request.commands))
+            is_in_vain = self._are_reads_armed and self._read_gather.is_holding
+        if not is_in_vain:
+            self.wake()
 
     def receive(self, messages: Iterable[tuple[ShardId, Message]]) -> None:
         for shard_id, message in messages:
@@ -247,48 +255,78 @@ class Engine:
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
 
     def _propose(self) -> None:
-        self.gate.settle(self._clock.now_ns())
+        now = self._clock.now_ns()
+        self.gate.settle(now)
         if not self._with_inbox:
             return
         waiting = sum([shard.waiting_bytes for shard in self._with_inbox.values()])
-        if not self.gate.is_open and waiting < self._config.batch_bytes:
+        if not self.gate.is_open(now) and waiting < self._config.batch_bytes:
+            self._arm_gate(now)
             return
-        now, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        wall_ms = self._clock.wall_ms()
         still: dict[ShardId, Shard] = {}
         for shard in self._with_inbox.values():
-            index = shard.propose(now, wall_ms)
-            if index is not None:
-                self.gate.proposed(shard, index, now)
-                self._dirty[shard.id] = shard
+            if self.gate.admits(shard, now):
+                before = shard.waiting_commands
+                index = shard.propose(now, wall_ms)
+                if index is not None:
+                    self.gate.proposed(shard, index, before - shard.waiting_commands, now)
+                    self._dirty[shard.id] = shard
             if shard.has_waiting_writes:
                 still[shard.id] = shard
         self._with_inbox = still
-        if self.gate.deadline_ns is not None and not self.gate.is_timer_set:
-            self.gate.is_timer_set = True
-            self._runtime.call_later(self.gate.deadline_ns - now, self._gate_timer)
+        if still:
+            self._arm_gate(now)
+
+    def _arm_gate(self, now_ns: int) -> None:
+        """Look again when the gate opens by itself; commits open it sooner, and wake us anyway."""
+        if not self._is_gate_armed:
+            self._is_gate_armed = True
+            opens_ns = self.gate.opens_ns or now_ns + self._config.batch_gate_max_ns
+            self._runtime.call_later(max(opens_ns - now_ns, 0), self._gate_timer)
 
     def _gate_timer(self) -> None:
-        self.gate.is_timer_set = False
+        self._is_gate_armed = False
         if self._with_inbox:
-            self.wake()
+            self.wake()  # Armed again there if it was set for an earlier batch.
 
     def _start_reads(self) -> None:
         """Reads gather while a round of any shard is out, so that rounds share their messages."""
         if not self._with_reads:
             return
-        self._reading = {
-            one: shard for one, shard in self._reading.items() if shard.has_waiting_reads
-        }
-        if any(shard.core.role is Role.LEADER for shard in self._reading.values()):
-            began_ns = self._reads_began_ns
-            if self._clock.now_ns() - began_ns < self._config.batch_gate_max_ns:
+        now = self._clock.now_ns()
+        reading = {one: shard for one, shard in self._reading.items() if shard.has_waiting_reads}
+        if self._reading and not reading:
+            round_ns = now - self._reads_began_ns
+            self._read_gather.answered(self._reads_out, round_ns // 2, now)
+        self._reading = reading
+        if reading:
+            if now - self._reads_began_ns < self._config.batch_gate_max_ns:
                 return
-        self._reads_began_ns = self._clock.now_ns()
+        elif self._read_gather.holds(now):
+            self._arm_reads(now)
+            return
+        self._reads_began_ns = now
+        self._reads_out = 0
         for shard in self._with_reads.values():
-            if shard.start_reads(self._clock.now_ns()):
+            count = shard.start_reads(self._clock.now_ns())
+            if count:
+                self._reads_out += count
                 self._reading[shard.id] = shard
             self._dirty[shard.id] = shard
         self._with_reads = {}
+
+    def _arm_reads(self, now_ns: int) -> None:
+        if not self._are_reads_armed:
+            self._are_reads_armed = True
+            self._runtime.call_later(
+                max(self._read_gather.until_ns - now_ns, 0), self._reads_timer
+            )
+
+    def _reads_timer(self) -> None:
+        self._are_reads_armed = False
+        if self._with_reads:
+            self.wake()
 
     # --- The disk.
 

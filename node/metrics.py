@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
 
 from ..cluster.slots import META_SHARD
 
 if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
     from .doors.door import Clients
     from .node import Node
     from .peers import Peers
@@ -99,12 +100,29 @@ def _of_peers(peers: Peers) -> Iterator[Metric]:
     mismatches = CounterMetricFamily("trimaran_peer_mismatches", "Batches dropped.", labels=labels)
     batches = CounterMetricFamily("trimaran_peer_batches_received", "Batches.", labels=labels)
     received = CounterMetricFamily("trimaran_peer_bytes_received", "Bytes.", labels=labels)
-    for node, counters in peers.counters.items():
-        label = [str(node)]
+    sent = CounterMetricFamily("trimaran_peer_batches_sent", "Batches.", labels=labels)
+    around = CounterMetricFamily(
+        "trimaran_peer_batches_around",
+        "Sent around a log stream that was backed up.",
+        labels=labels,
+    )
+    sent_bytes = CounterMetricFamily("trimaran_peer_bytes_sent", "Bytes.", labels=labels)
+    waiting = GaugeMetricFamily("trimaran_peer_queue_bytes", "Waiting to be sent.", labels=labels)
+    overflows = CounterMetricFamily(
+        "trimaran_peer_queue_overflows", "Times peer_queue_bytes_max was reached.", labels=labels
+    )
+    for node, link in peers.links.items():
+        label, counters = [str(node)], link.counters
         up.add_metric(label, peers.is_up(node))
         dropped.add_metric(label, counters.dropped)
         refused.add_metric(label, counters.refused)
         mismatches.add_metric(label, counters.mismatches)
         batches.add_metric(label, counters.batches_in)
         received.add_metric(label, counters.bytes_in)
+        sent.add_metric(label, link.log.frames + link.control.frames)
+        around.add_metric(label, counters.control_frames)
+        sent_bytes.add_metric(label, link.log.bytes + link.control.bytes)
+        waiting.add_metric(label, link.queue_bytes)
+        overflows.add_metric(label, counters.overflows)
     yield from (up, dropped, refused, mismatches, batches, received)
+    yield from (sent, around, sent_bytes, waiting, overflows)

@@ -84,6 +84,7 @@ class Shard:
         self.refuse = refuse  # Who decides what becomes of a request that was surely not applied.
         self._inbox: deque[Request] = deque()
         self._inbox_bytes = 0
+        self._inbox_commands = 0
         self._proposed: dict[int, _Proposed] = {}  # By index of the entry.
         self._new_reads: list[Request] = []  # No barrier asked for yet.
         self._waiting_reads: dict[int, list[Request]] = {}  # By token.
@@ -117,6 +118,11 @@ class Shard:
     def _enqueue(self, request: Request) -> None:
         self._inbox.append(request)
         self._inbox_bytes += _size(request)
+        self._inbox_commands += len(request.commands)
+
+    @property
+    def waiting_commands(self) -> int:
+        return self._inbox_commands
 
     @property
     def waiting_bytes(self) -> int:
@@ -151,6 +157,7 @@ class Shard:
             request = self._inbox.popleft()
             requests.append(request)
             size += _size(request)
+            self._inbox_commands -= len(request.commands)
         self._inbox_bytes -= size
         stamp_ms = self._stamp(now_ns, wall_ms)
         seed = self._seeds.getrandbits(64)
@@ -205,18 +212,18 @@ class Shard:
 
     # --- Reads.
 
-    def start_reads(self, now_ns: int) -> bool:
-        """Ask for one barrier for all reads that came since the last; False if there were none."""
+    def start_reads(self, now_ns: int) -> int:
+        """Ask for one barrier for all reads that came since the last; how many there were."""
         if not self._new_reads:
-            return False
+            return 0
         requests, self._new_reads = self._new_reads, []
         try:
             token = self.core.request_read(now_ns)
         except Unavailable as error:
             self._give_back(requests, error)
-            return False
+            return 0
         self._waiting_reads[token] = requests
-        return True
+        return sum([len(request.commands) for request in requests])
 
     @property
     def has_waiting_reads(self) -> bool:
@@ -360,7 +367,7 @@ class Shard:
     def _drop_inbox(self) -> None:
         requests = [*self._inbox, *self._new_reads]
         self._inbox.clear()
-        self._inbox_bytes = 0
+        self._inbox_bytes = self._inbox_commands = 0
         self._new_reads.clear()
         self._give_back(requests, NotLeader(self.core.leader_node))
 
@@ -369,6 +376,7 @@ class Shard:
         while self._inbox and self._inbox[0].deadline_ns <= now_ns:
             request = self._inbox.popleft()
             self._inbox_bytes -= _size(request)
+            self._inbox_commands -= len(request.commands)
             request.complete(NotApplied(NoQuorum("no majority answered in time")))
         self._new_reads = _without_late(self._new_reads, now_ns)
         for token, requests in list(self._waiting_reads.items()):

@@ -15,12 +15,12 @@ from .election import NEVER, ElectionTimer
 from .follower import accept
 from .leader import Leadership
 from .log import RaftLog
+from .outbox import Outbox
 from .progress import FollowerView
 from .quorum import Tally
 from .saves import Saves
 from .types import (
     NOBODY,
-    ZERO,
     AppendEntries,
     AppendReply,
     Entry,
@@ -34,7 +34,6 @@ from .types import (
     NodeId,
     PreVote,
     RaftConfig,
-    ReadBarrier,
     Ready,
     ReplicaId,
     RequestPreVote,
@@ -63,7 +62,9 @@ class RaftCore:
         self._voted_for = restored.hard_state.voted_for
         self._leader = NOBODY
         self._log = RaftLog(restored.snapshot, restored.entries)
+        assert self._log.last.term <= self._term, "a log of a term this replica never reached"
         self._saves = Saves(restored.hard_state, self._log.last_index)
+        self._out = Outbox(config.replica, self._saves)
         self._set_voters(restored.snapshot.voters)
         self._lead: Leadership | None = None
         self._tally = Tally(())
@@ -73,13 +74,8 @@ class RaftCore:
         self._install: SnapshotMeta | None = None  # A snapshot on its way into the state machine.
         self._is_install_out = False
         self._handed_index = self._log.commit_index  # Given out in `committed` up to here.
-        self._ticket = 0
         self._last_token = 0
         self._is_hard_state_new = False
-        self._send_now: list[Message] = []
-        self._send_after_sync: list[Message] = []
-        self._reads: list[ReadBarrier] = []
-        self._reads_failed: list[int] = []
         self.dropped_messages = 0  # Meant for another replica (R8).
 
     # --- What can be seen.
@@ -318,7 +314,7 @@ class RaftCore:
         self._handed_index = meta.id.index
         self._set_voters(meta.voters)
         if self._leader != NOBODY:
-            self._acknowledge(self._leader, meta.id.index)
+            self._out.acknowledge(self._leader, self._term, meta.id.index)
 
     def snapshot_sent(self, target: ReplicaId, is_ok: bool) -> None:  # noqa: FBT001 - as agreed.
         """The bulk transfer to `target` ended. Every InstallSnapshot sent must end so."""
@@ -335,10 +331,10 @@ class RaftCore:
 
     def ready(self) -> Ready | None:
         """What is to be done now, or None. Several may be out; their tickets return in order."""
-        log, saves, lead = self._log, self._saves, self._lead
+        log, saves, out, lead = self._log, self._saves, self._out, self._lead
         if lead is not None:
             lead.flush(self._now)
-            self._reads += lead.confirm_alone()
+            out.reads += lead.confirm_alone()
         entries: tuple[Entry, ...] = ()
         if saves.written_index < log.last_index:
             entries = log.between(saves.written_index + 1, log.last_index)
@@ -350,45 +346,18 @@ class RaftCore:
         if self._is_hard_state_new:
             hard_state = HardState(self._term, self._voted_for)
             self._is_hard_state_new = False
-        if not (
-            entries
-            or committed
-            or self._send_now
-            or self._send_after_sync
-            or hard_state
-            or self._reads
-            or self._reads_failed
-        ):
-            return self._ready_to_install()
-        self._ticket += 1
+        if not (entries or committed or hard_state) and out.is_empty:
+            # correctness L6: an install goes last, by itself.
+            if self._install is None or self._is_install_out:
+                return None
+            self._is_install_out = True
+            return out.ready_to_install(self._install)
+        ready = out.ready(hard_state, entries, committed)
         if entries or hard_state:
             saves.issue(
-                self._ticket, now=self._now, hard_state=hard_state, last_index=log.last_index
+                ready.ticket, now=self._now, hard_state=hard_state, last_index=log.last_index
             )
-        ready = Ready(
-            self._ticket,
-            hard_state,
-            None,
-            entries,
-            tuple(self._send_now),
-            tuple(self._send_after_sync),
-            committed,
-            tuple(self._reads),
-            tuple(self._reads_failed),
-        )
-        self._send_now.clear()
-        self._send_after_sync.clear()
-        self._reads.clear()
-        self._reads_failed.clear()
         return ready
-
-    def _ready_to_install(self) -> Ready | None:
-        # correctness L6: such a Ready carries nothing else, and goes last.
-        if self._install is None or self._is_install_out:
-            return None
-        self._is_install_out = True
-        self._ticket += 1
-        return Ready(self._ticket, None, self._install, (), (), (), (), (), ())
 
     # --- Roles. Only these assign the role.
 
@@ -396,7 +365,7 @@ class RaftCore:
         assert term >= self._term, "a term never falls"
         if self._lead is not None:
             # correctness R10: what waits is failed now, not answered late.
-            self._reads_failed += self._lead.fail_reads()
+            self._out.reads_failed += self._lead.fail_reads()
             self._lead = None
             self._must_go = False
         if term > self._term:
@@ -416,7 +385,7 @@ class RaftCore:
         self._tally.record(self._replica, granted=True)
         last = self._log.last
         for replica in self._others():
-            self._send(RequestPreVote(self._replica, replica, self._term + 1, last))
+            self._out.send(RequestPreVote(self._replica, replica, self._term + 1, last), self._term)
 
     def _become_candidate(self, *, is_transfer: bool) -> None:
         self._role = Role.CANDIDATE
@@ -427,9 +396,7 @@ class RaftCore:
         self._tally = Tally(self._nodes)
         last = self._log.last
         for replica in self._others():
-            self._send_after_sync.append(
-                RequestVote(self._replica, replica, self._term, last, is_transfer)
-            )
+            self._out.promise(RequestVote(self._replica, replica, self._term, last, is_transfer))
 
     def _become_leader(self) -> None:
         self._role = Role.LEADER
@@ -440,7 +407,7 @@ class RaftCore:
             self._voters,
             term=self._term,
             now=self._now,
-            out=self._send_now,
+            out=self._out.now,
         )
         # Raft §8: commits with it everything before it, which may not be counted by itself.
         index = self._log.last_index + 1
@@ -459,7 +426,7 @@ class RaftCore:
         if granted:
             self._give_way(message)
         term = message.term if granted else self._term
-        self._send(PreVote(self._replica, message.source, term, granted))
+        self._out.send(PreVote(self._replica, message.source, term, granted), self._term)
 
     def _give_way(self, message: RequestPreVote) -> None:
         """Somebody is about to campaign and may win: let it. Raft is as safe without this, but two
@@ -503,7 +470,7 @@ class RaftCore:
                 self._voted_for = message.source
                 self._is_hard_state_new = True
             self._timer.rest(self._now)
-        self._send_after_sync.append(Vote(self._replica, message.source, self._term, granted))
+        self._out.promise(Vote(self._replica, message.source, self._term, granted))
 
     def _on_vote(self, message: Vote) -> None:
         if message.term > self._term:
@@ -549,83 +516,48 @@ class RaftCore:
 
     def _on_append_entries(self, message: AppendEntries) -> None:
         if message.term < self._term:
-            self._refuse(message.source)
+            self._out.refuse(message.source, self._term)
             return
         self._follow(message.source, message.term)
         if self._install is not None:
             return  # The log is about to begin anew; the leader asks again (L6).
         match_index = accept(self._log, self._saves, message)
         if match_index is not None:
-            self._acknowledge(message.source, match_index)
+            self._out.acknowledge(message.source, self._term, match_index)
         else:
             previous = message.previous
             hint = self._log.before(previous.index, previous.term)
-            self._refuse(message.source, previous.index, hint)
+            self._out.refuse(message.source, self._term, previous.index, hint)
 
     def _on_heartbeat(self, message: Heartbeat) -> None:
         if message.term < self._term:
             # correctness R7: otherwise nobody could ever bring it up to our term, and we would
             # refuse it for ever.
-            self._send_heartbeat_reply(message)
+            self._out.answer(message, self._term)
             return
         self._follow(message.source, message.term)
         if message.commit_index > self._log.commit_index:
             assert message.commit_index <= self._log.last_index, "acknowledged entries are lost"
             self._log.commit_index = message.commit_index
-        self._send_heartbeat_reply(message)
-
-    def _send_heartbeat_reply(self, message: Heartbeat) -> None:
-        self._send(
-            HeartbeatReply(
-                self._replica, message.source, self._term, message.round, message.is_urgent
-            )
-        )
+        self._out.answer(message, self._term)
 
     def _on_install_snapshot(self, message: InstallSnapshot) -> None:
         """A whole snapshot has arrived (Raft §7)."""
         if message.term < self._term:
-            self._refuse(message.source)
+            self._out.refuse(message.source, self._term)
             return
         self._follow(message.source, message.term)
         if self._install is not None and self._is_install_out:
             return  # One at a time; the leader asks again.
         log, place = self._log, message.meta.id
         if place.index <= log.commit_index:
-            self._acknowledge(message.source, log.commit_index)
+            self._out.acknowledge(message.source, self._term, log.commit_index)
         elif log.term_at(place.index) == place.term:
             log.commit_index = place.index  # We hold what it holds; what follows it stays.
-            self._acknowledge(message.source, place.index)
+            self._out.acknowledge(message.source, self._term, place.index)
         else:
             self._install = message.meta
             self._is_install_out = False
-
-    def _refuse(self, target: ReplicaId, rejected_index: int = 0, conflict: EntryId = ZERO) -> None:
-        """Say where our log may agree; or, to an old leader, only our term (correctness R7)."""
-        self._send(
-            AppendReply(
-                self._replica,
-                target,
-                self._term,
-                is_success=False,
-                match_index=0,
-                rejected_index=rejected_index,
-                conflict=conflict,
-            )
-        )
-
-    def _acknowledge(self, target: ReplicaId, match_index: int) -> None:
-        """Promise that our log is on disk up to `match_index`; leaves when this is true."""
-        self._send_after_sync.append(
-            AppendReply(
-                self._replica,
-                target,
-                self._term,
-                is_success=True,
-                match_index=match_index,
-                rejected_index=0,
-                conflict=ZERO,
-            )
-        )
 
     def _follow(self, leader: ReplicaId, term: int) -> None:
         """A leader of our term or a later one spoke."""
@@ -653,7 +585,7 @@ class RaftCore:
         if message.term > self._term:
             self._become_follower(message.term, NOBODY)
         elif self._lead is not None and message.term == self._term:
-            self._reads += self._lead.heartbeat_answered(message, self._now)
+            self._out.reads += self._lead.heartbeat_answered(message, self._now)
 
     def _tick_leader(self, lead: Leadership) -> None:
         now = self._now
@@ -707,10 +639,3 @@ class RaftCore:
 
     def _others(self) -> list[ReplicaId]:
         return [voter.replica for voter in self._voters if voter.replica != self._replica]
-
-    def _send(self, message: Message) -> None:
-        """Send what promises nothing: at once, unless our term itself is not saved (R1)."""
-        if self._saves.hard_state.term == self._term:
-            self._send_now.append(message)
-        else:
-            self._send_after_sync.append(message)

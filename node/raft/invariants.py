@@ -97,11 +97,14 @@ class Checker:
             self._check_leader(replica, core)
         seen.role = core.role
 
-    def sent(self, message: Message) -> None:
-        """Look at a message as it leaves: its term must be on disk (correctness R1), and a vote
-        that left is given."""
+    def sent(self, message: Message, core: RaftCore | None = None) -> None:
+        """Look at a message as it leaves `core` (without it: the source as last observed): its
+        term must be on disk (correctness R1), and a vote that left is given."""
         if not isinstance(message, RequestPreVote | PreVote):
-            saved_term = self._seen[message.source].saved_term
+            if core is None:
+                saved_term = self._seen[message.source].saved_term
+            else:
+                saved_term = core.saved_hard_state.term
             assert message.term <= saved_term, f"{message} leaves, only term {saved_term} is saved"
         if isinstance(message, RequestVote):
             self._check_vote(message.source, message.term, message.source)

@@ -72,9 +72,9 @@ class RaftLog:
     def between(self, first: int, last: int) -> tuple[Entry, ...]:
         """The entries `first` to `last`, both included; all must be held."""
         offset = self._base.index + 1
+        assert first >= offset, f"entries from {first} are compacted, the log begins at {offset}"
         if first == last:  # One entry per batch is the usual case.
             return (self._entries[first - offset],)
-        assert first >= offset, f"entries from {first} are compacted, the log begins at {offset}"
         return tuple(self._entries[first - offset : last - offset + 1])
 
     def bytes_between(self, first: int, last: int) -> int:

@@ -216,8 +216,11 @@ class Log:
             parts += _record(Kind.BASE, shard, meta, log.first_index)
             effects.append(Effect(log, base_index=meta.id.index))
         self._based.clear()
+        # A batch counts as a whole, so only the last term and vote of a shard are written: an older
+        # one would stand behind the head of a new segment and contradict it.
+        last = {save.shard: save for save in saves if save.hard_state is not None}
         for save in saves:
-            self._stage_one(save, parts, effects)
+            self._stage_one(save, parts, effects, has_last_vote=last.get(save.shard) is save)
         records = b"".join(parts)
         segment = self._active
         if segment.end > SEGMENT_START and segment.end + FRAME_BYTES + len(records) > segment.size:
@@ -343,7 +346,9 @@ class Log:
             parts.append(payload)
         return b"".join(parts)
 
-    def _stage_one(self, save: ShardSave, parts: list[bytes], effects: list[Effect]) -> None:
+    def _stage_one(
+        self, save: ShardSave, parts: list[bytes], effects: list[Effect], *, has_last_vote: bool
+    ) -> None:
         shard = save.shard
         if save.created is not None:
             self._create_shard(shard, save.created, parts)
@@ -352,7 +357,8 @@ class Log:
             term, voted_for = save.hard_state.term, save.hard_state.voted_for
             assert term >= log.hard_state.term, "a term never falls"
             log.hard_state = save.hard_state
-            parts.append(pack_record(0, Kind.HARD_STATE, 0, shard, term, voted_for))
+            if has_last_vote:
+                parts.append(pack_record(0, Kind.HARD_STATE, 0, shard, term, voted_for))
         if save.reset is not None:
             log.terms.clear()
             log.last = 0

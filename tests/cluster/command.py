@@ -52,19 +52,23 @@ def trimaran(*words: str, timeout_s: float = 30.0) -> subprocess.CompletedProces
     )
 
 
-def free_base(rng: random.Random) -> int:
+def free_base(rng: random.Random, host: str = "127.0.0.1") -> int:
     """A base port for three nodes."""
-    return free_ports(OFFSETS, rng)
+    return free_ports(OFFSETS, rng, host)
 
 
 class Up:
     """A running `trimaran up`."""
 
-    def __init__(self, processes: Processes, data: Path, port: int, *options: str) -> None:
+    def __init__(
+        self, processes: Processes, data: Path, port: int, *options: str, host: str = "127.0.0.1"
+    ) -> None:
         self.data = data
+        self.host = host
         self.port = port
         self._output = data.parent / f"{data.name}.output-{port}"
-        words = [str(TRIMARAN), "up", "--port", str(port), "--data", str(data), *options]
+        words = [str(TRIMARAN), "up", "--port", str(port), "--data", str(data)]
+        words += ["--host", host, *options]
         self.process: Process = processes.start("up", words, self._output)
 
     @property
@@ -98,7 +102,7 @@ class Up:
         return read_processes(self.data)[node]
 
     def status(self, node: str = "n1") -> Status:
-        return fetch("127.0.0.1", self.base(node) + 3)
+        return fetch(self.host, self.base(node) + 3)
 
     def leader(self, shard: int) -> str:
         """Who leads the shard, by `trimaran status`."""
@@ -109,11 +113,15 @@ class Up:
 
     @property
     def urls(self) -> str:
-        return ",".join(f"127.0.0.1:{self.base(name)}" for name in ("n1", "n2", "n3"))
+        return ",".join(f"{self.host}:{self.base(name)}" for name in ("n1", "n2", "n3"))
 
     def redis(self, node: str = "n1", db: int = 0) -> redis.Redis:
         return redis.Redis(
-            port=self.base(node), db=db, decode_responses=True, retry=Retry(NoBackoff(), 0)
+            host=self.host,
+            port=self.base(node),
+            db=db,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 0),
         )
 
     def kill(self, node: str) -> None:

@@ -26,8 +26,9 @@ def start_up(processes: Processes, ports_rng: random.Random, tmp_path: Path) -> 
     """Starts `trimaran up` on free ports; at the end of the test everything is stopped."""
     started: list[Up] = []
 
-    def start(*options: str, data: Path | None = None, port: int | None = None) -> Up:
-        up = Up(processes, data or tmp_path / "data", port or free_base(ports_rng), *options)
+    def start(*options: str, data: Path | None = None, host: str = "127.0.0.1") -> Up:
+        port = free_base(ports_rng, host)
+        up = Up(processes, data or tmp_path / "data", port, *options, host=host)
         started.append(up)
         return up
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trimaran.client.up import is_alive
+
 from .command import START_S, Up, free_base, trimaran, until
 
 if TYPE_CHECKING:
@@ -20,14 +22,6 @@ if TYPE_CHECKING:
 
     from ..chaos.processes import Processes
     from .conftest import StartUp
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def test_it_says_where_to_connect_and_every_node_answers_for_all_keys(start_up: StartUp) -> None:
@@ -54,14 +48,14 @@ def test_a_signal_stops_every_node_cleanly(start_up: StartUp, number: signal.Sig
 
 
 def test_started_again_on_other_ports_and_host_it_continues_with_what_is_there(
-    start_up: StartUp, ports_rng: random.Random
+    start_up: StartUp,
 ) -> None:
     up = start_up("--shards", "4")
     up.wait_ready()
     assert up.redis("n2").set("kept", "yes")
     assert up.redis("n2", 3).set("kept", "too")
     assert up.stop() == 0
-    again = start_up(data=up.data, port=free_base(ports_rng))
+    again = start_up(data=up.data, host="127.0.0.2")
     again.wait_ready()
     assert "4 shards" in again.said
     assert again.redis("n1").get("kept") == "yes"

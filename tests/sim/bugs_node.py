@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any  # Arguments passed through.
 
@@ -140,6 +140,21 @@ class ReadsWithoutABarrier(WatchedShard):
         return False
 
 
+class AnswersReadsLate(WatchedShard):
+    """Leadership is lost and what waits is answered nevertheless."""
+
+    def fail_reads(self, tokens: Iterable[int]) -> None:
+        for token in tokens:
+            for request in self._waiting_reads.pop(token, ()):
+                self._serve(request, self._stamp_ms)
+
+    def _drop_inbox(self) -> None:
+        late, self._new_reads = self._new_reads, []
+        for request in late:
+            self._serve(request, self._stamp_ms)
+        super()._drop_inbox()
+
+
 class CallsTheUnknownNotApplied(WatchedShard):
     def time_out(self, now_ns: int) -> None:
         for proposed in self._proposed.values():
@@ -203,6 +218,8 @@ BUGS: tuple[Bug, ...] = (
     Bug("a session's command runs again", "A8", "not linearizable|answered",
         patches=((Sessions, "lookup", _always_new),)),
     Bug("a read without a barrier", "R10", "not linearizable", replace(WATCHED, shard=ReadsWithoutABarrier)),
+    Bug("reads are answered after stepping down", "R10", "not linearizable",
+        replace(WATCHED, shard=AnswersReadsLate), flavours=("pauses", "storms")),
     Bug("unknown is called not applied", "D2", "not linearizable",
         replace(WATCHED, shard=CallsTheUnknownNotApplied)),
     Bug("the last try speaks for all", "D2", "not linearizable",

@@ -53,11 +53,6 @@ class AcknowledgesBeforeSaving(WatchedCore):
         return _hurry(super().ready(), AppendReply)
 
 
-class LeadsBeforeOwnVoteIsSaved(WatchedCore):
-    def _is_own_vote_saved(self) -> bool:
-        return True
-
-
 class CountsOwnUnsavedEntries(WatchedCore):
     def ready(self) -> Ready | None:
         if self._lead is not None:
@@ -121,15 +116,6 @@ class LeadsWithoutAnEmptyEntry(WatchedCore):
         self._lead.first_index = 0
 
 
-class AnswersReadsAfterLosingLeadership(WatchedCore):
-    def ready(self) -> Ready | None:
-        ready = super().ready()
-        if ready is None or not ready.reads_failed:
-            return ready
-        late = tuple(ReadBarrier(token, 0) for token in ready.reads_failed)
-        return replace(ready, reads=ready.reads + late, reads_failed=())
-
-
 class AcknowledgesTheWholeLog(WatchedCore):
     """Behind what a heartbeat or a probe confirms may stand entries that will be replaced."""
 
@@ -190,12 +176,6 @@ BUGS: tuple[Bug, ...] = (
         replace(WATCHED, core=AcknowledgesBeforeSaving),
     ),
     Bug(
-        "a leader leads with its own vote unsaved",
-        "R1",
-        "speaks in|two leaders",
-        replace(WATCHED, core=LeadsBeforeOwnVoteIsSaved),
-    ),
-    Bug(
         "a leader counts its unsaved entries",
         "R2",
         "have on disk",
@@ -222,18 +202,14 @@ BUGS: tuple[Bug, ...] = (
         "R7",
         "not finished|not answered",
         replace(WATCHED, core=IgnoresOldLeaders),
-    ),
-    Bug(
-        "reads are answered after stepping down",
-        "R10",
-        "not linearizable",
-        replace(WATCHED, core=AnswersReadsAfterLosingLeadership),
+        flavours=("storms",),
     ),
     Bug(
         "any answer confirms a read",
         "R10",
         "not linearizable",
         patches=((ReadRounds, "confirmed", _confirm_at_once),),
+        flavours=("storms", "pauses"),
     ),
     Bug(
         "a follower may vote again in its term",
@@ -252,6 +228,7 @@ BUGS: tuple[Bug, ...] = (
         "§5.4.2",
         "without the committed entry|was committed|committed and would be dropped",
         patches=((Leadership, "commit", _commit_any_term),),
+        flavours=("storms", "crashes", "everything"),
     ),
     Bug(
         "an append without a look behind",

@@ -48,7 +48,7 @@ class Machine:
         self.settings = settings
         self.parts = parts
         self.disk = SimDisk(Random(rng.getrandbits(64)))
-        self.disk_profile = DiskProfile()
+        self.disk_profile = DiskProfile(max_ns=settings.scenario.disk_max_ns)
         self.process: Process | None = None
         self.in_flight: list[ShardSave] = []  # Of a write that never returned.
 

@@ -18,11 +18,18 @@ FLAVOURS: dict[str, dict[str, int]] = {
     "clocks": {"skew": 4, "kill": 2, "transfer": 3, "isolate": 1},
     "disks": {"stall": 4, "fail_sync": 2, "power": 3},
     "laggards": {"away": 5, "power": 2, "break": 1, "isolate": 1},
+    "storms": {"one_way": 5, "isolate": 2, "pause": 2, "break": 1, "stall": 1},
     "everything": {
         "kill": 2, "power": 3, "power_all": 1, "isolate": 2, "one_way": 2, "break": 2,
         "pause": 2, "skew": 1, "stall": 2, "fail_sync": 1, "transfer": 1, "away": 1,
     },
 }  # fmt: skip
+
+
+# On such days a third of what is said is lost and much of it comes far too late.
+STORM = NetworkProfile(
+    delay_max_ns=20 * MS, is_stream=False, drop=0.3, duplicate=0.1, late=0.2, late_max_ns=2 * SECOND
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Scenario:
     segment_bytes: int
     snapshot_log_bytes: int
     log_keep_bytes: int
+    disk_max_ns: int  # The longest a write takes on a good day.
     append_bytes_max: int
     inflight_appends_max: int
 
@@ -68,7 +76,7 @@ def make_scenario(seed: int) -> Scenario:
         faults=FLAVOURS[flavour],
         fault_every_ns=rng.randrange(200, 1200) * MS,
         duration_ns=rng.randrange(3000, 8000) * MS,
-        network=_network(rng),
+        network=STORM if flavour == "storms" else _network(rng),
         plain_clients=rng.choice((2, 3, 4)),
         session_clients=rng.choice((1, 2)),
         client_pause_ns=rng.randrange(10, 60) * MS,
@@ -78,6 +86,7 @@ def make_scenario(seed: int) -> Scenario:
         segment_bytes=rng.choice((6, 8, 16, 64)) << 10,
         snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else 1 << 20,
         log_keep_bytes=rng.choice((0, 500, 2000)),
+        disk_max_ns=rng.choice((1, 3, 3, 50)) * MS,
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
         inflight_appends_max=rng.choice((2, 16, 64)),
     )

@@ -17,8 +17,8 @@ from .replicas import CONFIG, ELECTION_MS, MS, Cluster, Member
 if TYPE_CHECKING:
     from trimaran.node.raft.core import RaftCore
 
-SEEDS = 300
-STEPS = 1000
+SEEDS = 240
+STEPS = 800
 TIGHT = replace(CONFIG, append_bytes_max=20, inflight_appends_max=2, uncommitted_bytes_max=200)
 
 

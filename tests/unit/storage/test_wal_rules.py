@@ -42,6 +42,15 @@ def test_l2_a_vote_outlives_the_segment_it_was_written_in() -> None:
     assert rig.entries_of() == [(last + 1, 1)]
 
 
+def test_l2_a_head_agrees_with_a_batch_in_which_the_term_rises_twice() -> None:
+    rig = Rig()
+    rig.save(created(), voted(1, 1), appended(1, 1, 1, b"." * 3000))
+    rig.save(voted(2), voted(3, 2), appended(3, 2, 2, b"." * 3000))  # Begins a segment.
+    assert len(rig.segments()) == 2
+    rig.lose_power()
+    assert rig.found[SHARD].restored.hard_state == HardState(3, ReplicaId(2))
+
+
 def test_l2_a_segment_is_kept_while_the_head_of_the_next_is_only_staged() -> None:
     rig = Rig()
     rig.save(created(), voted(1, 1))
