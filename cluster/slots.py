@@ -15,6 +15,7 @@ Slot = NewType("Slot", int)
 
 SLOTS = 16384
 DATABASES = 16
+SHARDS_DEFAULT = 16
 SHARDS_MAX = 1024
 META_SHARD = ShardId(0xFFFF)  # The group that agrees on the topology; it owns no slots.
 

@@ -91,6 +91,7 @@ class Process:
             config,
             topology,
             directory=config.data_dir,
+            mark=directory,
             disk=disk,
             clock=clock,
             runtime=self._runtime,
@@ -205,7 +206,7 @@ async def serve(config: Config) -> None:
         disk,
         config.data_dir,
         name=config.name,
-        shards=config.shards,
+        shards=config.shards or None,
         incarnation=secrets.randbits(64),
     )
     http = HttpDoor(config.name)

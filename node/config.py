@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any  # Raw values: what a TOML file holds.
 
-from ..cluster.slots import SHARDS_MAX
+from ..cluster.slots import SHARDS_DEFAULT, SHARDS_MAX
 from .errors import ConfigError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -64,7 +64,12 @@ class Config:
     peers: tuple[Founder, ...] = _value(
         (), "n1=host:port,... by gRPC port: hints, read at every start, where nodes are now."
     )
-    shards: int = _value(16, "How many shards the cluster is founded with; fixed from then on.")
+    shards: int = _value(
+        0,
+        f"How many shards the cluster is founded with, {SHARDS_DEFAULT} if 0; fixed from then on,"
+        " and only compared with the data's when given again.",
+        at_least=0,
+    )
     zone: str = _value("", "Replicas of a shard are kept apart by zone.")
     fsync: str = _value("always", "always | never. With never, a power cut loses writes.")
 
@@ -81,7 +86,7 @@ class Config:
     inflight_appends_max: int = _value(64, "Messages on their way to one follower of a shard.")
     uncommitted_bytes_max: int = _value(64 * MIB, "Proposed and not yet committed, per shard.")
     batch_bytes: int = _value(1 * MIB, "A batch leaves at this size without waiting for a commit.")
-    batch_gate_max_ms: int = _value(5, "The longest a batch waits for the one before it.")
+    batch_gate_max_ms: int = _value(20, "The longest a batch waits for the one before it.")
 
     segment_bytes: int = _value(32 * MIB, "One file of the write-ahead log.")
     log_disk_bytes: int = _value(

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..cluster.slots import META_SHARD, ShardId
-from .clock import Clock
 from .errors import Overloaded
 from .gate import HOLD_MAX_NS, Gate, Gather
 from .raft.types import InstallSnapshot, Message, NodeId, Ready
-from .request import Request
-from .runtime import Runtime, Transport
-from .shard import Shard
 from .storage.wal import Log, ShardSave, Staged
 
 if TYPE_CHECKING:
+    from .clock import Clock
+    from .request import Request
+    from .runtime import Runtime, Transport
+    from .shard import Shard
     from .snapshotting import Snapshotting
 
 _log = logging.getLogger(__name__)
@@ -319,9 +319,7 @@ class Engine:
     def _arm_reads(self, now_ns: int) -> None:
         if not self._are_reads_armed:
             self._are_reads_armed = True
-            self._runtime.call_later(
-                max(self._read_gather.until_ns - now_ns, 0), self._reads_timer
-            )
+            self._runtime.call_later(max(self._read_gather.until_ns - now_ns, 0), self._reads_timer)
 
     def _reads_timer(self) -> None:
         self._are_reads_armed = False

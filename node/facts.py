@@ -1,6 +1,7 @@
 """What the doors are told of the node behind them: who leads, what INFO adds, what /status says.
 
-Reads the node, changes nothing. The doors declare what they need (`doors/backend.py`); this answers.
+Reads the node, changes nothing. The doors declare what they need (`doors/backend.py`), this
+answers.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any  # Any: JSON out.
 
 from ..cluster.slots import META_SHARD, ShardId, Slot, shard_of_slot
-from ..cluster.topology import NodeInfo, Topology
 from .metrics import collect
 from .raft.types import NodeId
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+    from ..cluster.topology import NodeInfo, Topology
     from .clock import Clock
     from .doors.door import Clients
     from .node import Node

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ..cluster.topology import Topology
-from .engine import Engine
-from .raft.types import NodeId
-from .shard import Shard
+if TYPE_CHECKING:
+    from ..cluster.topology import Topology
+    from .engine import Engine
+    from .raft.types import NodeId
+    from .shard import Shard
 
 CHECK_INTERVAL_NS = 500_000_000
 STEADY_NS = 2_000_000_000  # A leader stays this long before it hands over for balance.

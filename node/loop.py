@@ -7,11 +7,14 @@ result never gets lost in an executor's future that nobody awaits.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeVar  # Any: work of any type goes through one queue.
+from typing import TYPE_CHECKING, Any, TypeVar  # Any: work of any type goes through one queue.
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -50,24 +53,42 @@ class _Worker:
 
 
 class LoopRuntime:
+    """What a callback raises goes to `fail`, as what a thread raises does: left to the event loop
+    it would only be logged, and the node would go on with a turn half done. After that none runs.
+    """
+
     def __init__(
         self, loop: asyncio.AbstractEventLoop, fail: Callable[[BaseException], None]
     ) -> None:
         self._loop = loop
-        self._log = _Worker("log", loop, fail)
-        self._bulk = _Worker("bulk", loop, fail)
+        self._tell = fail
+        self._has_failed = False
+        self._log = _Worker("log", loop, self._fail)
+        self._bulk = _Worker("bulk", loop, self._fail)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        self._loop.call_soon(callback)
+        self._loop.call_soon(self._run, callback)
 
     def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
-        self._loop.call_later(delay_ns / 1e9, callback)
+        self._loop.call_later(delay_ns / 1e9, self._run, callback)
 
     def run_log(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        self._log.run(work, done)
+        self._log.run(work, partial(self._run, done))
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        self._bulk.run(work, done)
+        self._bulk.run(work, partial(self._run, done))
+
+    def _run(self, callback: Callable[..., None], *result: Any) -> None:
+        if self._has_failed:
+            return
+        try:
+            callback(*result)
+        except BaseException as error:  # noqa: BLE001 - the root of a callback; it goes to `fail`.
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._has_failed = True
+        self._tell(error)
 
     def close(self) -> None:
         """Wait for both threads; what they were given is done then."""

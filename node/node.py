@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..cluster.slots import META_SHARD, ShardId
 from ..cluster.topology import Topology
-from .clock import Clock
 from .commands.internal import PUT_TOPOLOGY, read_topology
-from .config import Config
 from .data.keyspace import INTERNAL_DB, Keyspace
 from .engine import Engine, EngineConfig
-from .errors import Corrupt
+from .errors import Corrupt, IdentityError
 from .leadership import Leadership
 from .raft.core import RaftCore
 from .raft.types import (
@@ -42,9 +40,13 @@ from .router import Router, RouterConfig
 from .runtime import Runtime, Transport
 from .shard import Shard, ShardLimits
 from .snapshotting import SnapshotConfig, Snapshotting
-from .storage.disk import Disk
 from .storage.snapshots import Snapshots
 from .storage.wal import Created, Log, LogOptions, ShardSave
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .config import Config
+    from .storage.disk import Disk
 
 SLICE_ITEMS = 500  # Of a snapshot in one go: about a millisecond.
 
@@ -59,6 +61,17 @@ class NodeTransport(Transport, Protocol):
         ...
 
     def update_topology(self, topology: Topology) -> None: ...
+
+
+class StartMark(Protocol):
+    """Whether this directory's replicas may have made promises; `DataDirectory` keeps it."""
+
+    @property
+    def is_started(self) -> bool: ...
+
+    def mark_started(self) -> None:
+        """Lasting when it returns; called in a thread."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ class Node:
         topology: Topology,
         *,
         directory: str,
+        mark: StartMark,
         disk: Disk,
         clock: Clock,
         runtime: Runtime,
@@ -112,6 +126,7 @@ class Node:
         self.parts = parts or Parts()
         self.topology_changed: Callable[[Topology], None] = lambda _topology: None
         self._clock = clock
+        self._runtime = runtime
         self._seeds = seeds
         self._transport = transport
         self._topology_raw: bytes | None = None
@@ -174,9 +189,18 @@ class Node:
         self.engine.snapshotting = self.snapshotting
         self.engine.leader_changed = self.router.leader_changed
         self.engine.meta_applied = self._meta_applied
+        missing = self._missing(found.keys())
+        if mark.is_started and missing:
+            lost = ", ".join("meta" if one == META_SHARD else str(one) for one in missing)
+            raise IdentityError(
+                f"{directory}/log is damaged: it knows nothing of shards {lost}, whose votes it "
+                "held. A node without its memory may not vote under its old identity: put the log "
+                "back as it was, or move the directory away and have the node admitted anew"
+            )
         for shard_id, one in found.items():
             self._restore(shard_id, one.replica, one.restored)
-        self._create_missing(set(found))
+        if not mark.is_started:
+            self._create(missing, mark)
 
     # --- Starting.
 
@@ -219,25 +243,46 @@ class Node:
             refuse=self.router.refuse,
         )
 
-    def _create_missing(self, found: set[ShardId]) -> None:
-        """Create what the founding gave to this node; a replica lives once its record is saved."""
-        shards = [ShardId(number) for number in range(self.topology.shards)]
-        for shard_id in [*shards, META_SHARD]:
-            if shard_id in found:
-                continue
-            for one in self.topology.replicas_of(shard_id):
-                if one.node == self.name:
-                    self._create(shard_id, ReplicaId(one.replica))
+    def _missing(self, found: Collection[ShardId]) -> dict[ShardId, ReplicaId]:
+        """The replicas that the founding gave to this node and the log does not know."""
+        shards = [*map(ShardId, range(self.topology.shards)), META_SHARD]
+        return {
+            shard_id: ReplicaId(one.replica)
+            for shard_id in shards
+            if shard_id not in found
+            for one in self.topology.replicas_of(shard_id)
+            if one.node == self.name
+        }
 
-    def _create(self, shard_id: ShardId, replica: ReplicaId) -> None:
+    def _create(self, missing: Mapping[ShardId, ReplicaId], mark: StartMark) -> None:
+        """Create what the founding gave to this node. A replica lives, and votes, only when its
+        record is in the log and the directory says that a log without it is damaged (B2)."""
+        created = [self._new_shard(shard_id, replica) for shard_id, replica in missing.items()]
+        waiting = len(created)
+
+        def saved() -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting:
+                self._runtime.run_bulk(mark.mark_started, live)
+
+        def live(_: None) -> None:
+            for shard in created:
+                shard.core.allow_leading(self.leadership.is_clock_trusted)
+                self.engine.add(shard)
+
+        if not created:  # All were saved, and then it stopped.
+            self._runtime.run_bulk(mark.mark_started, live)
+        for shard in created:
+            record = Created(shard.core.replica, shard.core.voters)
+            self.engine.save(ShardSave(shard.id, created=record), saved)
+
+    def _new_shard(self, shard_id: ShardId, replica: ReplicaId) -> Shard:
         voters = tuple(
             self._voter(one.replica, one.node) for one in self.topology.replicas_of(shard_id)
         )
         restored = Restored(HardState(0, NOBODY), SnapshotMeta(ZERO, voters), ())
-        shard = self._make_shard(shard_id, replica, restored, self.parts.keyspace())
-        self.engine.save(
-            ShardSave(shard_id, created=Created(replica, voters)), lambda: self.engine.add(shard)
-        )
+        return self._make_shard(shard_id, replica, restored, self.parts.keyspace())
 
     def _voter(self, replica: int, name: str) -> Voter:
         info = self.topology.node(name)

@@ -142,6 +142,7 @@ class Peers:
                 self._stop(node)
 
     def close(self) -> None:
+        """Hang up. From here on the handler is told nothing more: it may be closing its files."""
         self._closing.set()
 
     def _add(self, info: NodeInfo, address: Address | None) -> None:
@@ -311,6 +312,8 @@ class Peers:
         if is_up == link.is_up:
             return
         link.is_up = is_up
+        if self._closing.is_set():
+            return
         _log.info("peer up" if is_up else "peer down", extra={"peer": link.node})
         if is_up:
             self._handler.peer_up(link.node)
@@ -400,8 +403,8 @@ class Peers:
     def received(self, inbound: Inbound, data: bytes) -> None:
         """A frame on a log or control stream; raises WireError if it cannot be read."""
         link = self.links.get(inbound.node)
-        if link is None:
-            return  # It left the topology; its stream will end.
+        if link is None or self._closing.is_set():
+            return  # It left the topology, or we are leaving: the stream will end.
         try:
             frame = pb.Frame.FromString(data)
         except DecodeError as error:
@@ -454,4 +457,5 @@ class Peers:
         self, inbound: Inbound, shard: ShardId, message: InstallSnapshot, path: str
     ) -> None:
         """A whole, verified file came over a bulk stream."""
-        self._handler.snapshot_received(inbound.node, shard, message, path)
+        if not self._closing.is_set():
+            self._handler.snapshot_received(inbound.node, shard, message, path)

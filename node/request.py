@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..cluster.slots import ShardId
-from ..proto.reply import Reply
-from .errors import OutcomeUnknown, Unavailable
+if TYPE_CHECKING:
+    from ..cluster.slots import ShardId
+    from ..proto.reply import Reply
+    from .errors import OutcomeUnknown, Unavailable
 
 Args = Sequence[bytes]  # A command as it came: name (any case), then arguments.
 
@@ -42,7 +44,7 @@ Outcome = Done | NotApplied | Unknown
 
 
 def answered(_: Outcome) -> None:
-    """What `Request.complete` becomes once it was called early, so that a late fate does nothing."""
+    """What `Request.complete` becomes once it was called: a late fate does nothing."""
 
 
 @dataclass(slots=True, eq=False)

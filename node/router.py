@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..cluster.slots import ShardId
-from .clock import Clock
 from .commands.internal import OPEN_SESSION
-from .engine import Engine
 from .errors import (
     NoQuorum,
     NotLeader,
@@ -25,8 +23,13 @@ from .errors import (
 )
 from .raft.types import NodeId
 from .request import Answer, Done, Forward, NotApplied, Outcome, Request, Unknown
-from .runtime import Transport
-from .shard import Shard
+
+if TYPE_CHECKING:
+    from ..cluster.slots import ShardId
+    from .clock import Clock
+    from .engine import Engine
+    from .runtime import Transport
+    from .shard import Shard
 
 ANSWER_GRACE_NS = 200_000_000  # An answer may come this much after the deadline it was given.
 

@@ -1,4 +1,4 @@
-"""What the engine needs from outside: something that runs callbacks, something that carries messages.
+"""What the engine needs from outside: who runs its callbacks, and who carries its messages.
 
 In production that is asyncio, two threads and gRPC (`__main__.py`, `peers.py`); in the simulator
 one heap of events and a simulated network.
@@ -7,11 +7,12 @@ one heap of events and a simulated network.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ..cluster.slots import ShardId
-from .raft.types import InstallSnapshot, Message, NodeId
-from .request import Answer, Forward
+if TYPE_CHECKING:
+    from ..cluster.slots import ShardId
+    from .raft.types import InstallSnapshot, Message, NodeId
+    from .request import Answer, Forward
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""One Raft group and its keyspace: what turns waiting requests into entries and entries into replies.
+"""One Raft group and its keyspace: waiting requests become entries, and entries replies.
 
 Pure: no I/O, no clock of its own; the engine tells it the time, saves and sends for it. It owns the
 answer to "what became of my write": applied with the entry it was put in, replaced by an entry of
@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ..cluster.slots import ShardId
 from ..proto.reply import ErrorReply, Reply
 from .commands import HANDLERS
 from .commands.context import Context
@@ -30,9 +28,14 @@ from .errors import (
     SessionUnknown,
     Unavailable,
 )
-from .raft.core import RaftCore
 from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
 from .request import Done, NotApplied, Request, Unknown, answered
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from ..cluster.slots import ShardId
+    from .raft.core import RaftCore
 
 EXPIRE_KEYS_MAX = 512  # Keys one expiry command names, so that one entry stays small.
 
@@ -348,7 +351,7 @@ class Shard:
 
     def _halt(self, error: BaseException, proposed: _Proposed | None) -> None:
         self.halted = error
-        self.core.allow_leading(False)
+        self.core.allow_leading(False)  # noqa: FBT003 - the core's one argument.
         why = "this replica stopped applying"
         if proposed is not None:
             _give_up(proposed, why)

@@ -1,8 +1,9 @@
 """Taking, sending and installing snapshots, and freeing the log behind them.
 
-Everything here is sliced: a slice of a cut on the loop, its bytes on the bulk thread, the next slice
-when they are written, so that no turn waits. The order of correctness L5 and L6 is kept by the
-chain of callbacks: a step begins only when the one before it is on disk. Read `engine.py` first.
+Everything here is sliced: a slice of a cut on the loop, its bytes on the bulk thread, the next
+slice when they are written, so that no turn waits. The order of correctness L5 and L6 is kept by
+the chain of callbacks: a step begins only when the one before it is on disk. Read `engine.py`
+first.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ..cluster.slots import ShardId
-from .data.keyspace import Keyspace, KeyspaceCut
-from .engine import Engine
-from .raft.types import InstallSnapshot, NodeId, SnapshotMeta
-from .runtime import Runtime, Transport
-from .shard import Shard
-from .storage.snapshots import SnapshotReader, Snapshots, SnapshotWriter
 from .storage.wal import Log, ShardSave
+
+if TYPE_CHECKING:
+    from ..cluster.slots import ShardId
+    from .data.keyspace import Keyspace, KeyspaceCut
+    from .engine import Engine
+    from .raft.types import InstallSnapshot, NodeId, SnapshotMeta
+    from .runtime import Runtime, Transport
+    from .shard import Shard
+    from .storage.snapshots import SnapshotReader, Snapshots, SnapshotWriter
 
 LOOK_INTERVAL_NS = 100_000_000
 
@@ -211,7 +215,7 @@ class Snapshotting:
         self._unwanted = set(self._received)
 
     def install(self, shard: Shard, meta: SnapshotMeta, ticket: int) -> None:
-        """Build the new keyspace aside; until the reset record is on disk the old one stands (L6)."""
+        """Build the new keyspace aside; the old one stands until the reset record is on disk (L6)."""
         path = self._received.pop((shard.id, meta))
 
         def adopted(reader: SnapshotReader) -> None:

@@ -60,8 +60,8 @@ NULL_ARRAY = NullArray()
 OK = Status("OK")
 
 Reply: TypeAlias = (
-    "None | bool | int | float | bytes | Status | ErrorReply | MapReply | SetReply | VerbatimReply"
-    " | NullArray | list[Any] | tuple[Any, ...]"
+    "bool | int | float | bytes | Status | ErrorReply | MapReply | SetReply | VerbatimReply"
+    " | NullArray | list[Any] | tuple[Any, ...] | None"
 )
 
 _STATUS, _ERROR, _MAP, _SET, _VERBATIM, _NULL_ARRAY = range(1, 7)

@@ -7,7 +7,9 @@
 
 A node never runs on under its old identity with its memory gone: it would vote twice (correctness
 B2). A founder's incarnation is on disk before it answers "empty" to anybody, and what it agreed to
-found is on disk before the cluster is formed (correctness B1).
+found is on disk before the cluster is formed (correctness B1). That the log knows all replicas this
+node was founded with is on disk before the first of them votes: from then on a log without one of
+them has lost its promises.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import posixpath
 from dataclasses import dataclass, replace
 from typing import Any  # JSON in, JSON out.
 
+from ...cluster.slots import SHARDS_DEFAULT
 from ..errors import Corrupt, IdentityError
 from .disk import AlreadyLocked, Disk, Lock
 from .records import checksum, wrong_version
@@ -51,6 +54,7 @@ class Identity:
     shards: int
     cluster_id: int | None = None  # None while the cluster is not formed.
     founding: Founding | None = None  # Agreed to; the cluster may not be formed yet.
+    is_started: bool = False  # Its replicas are in the log, and may have made promises.
 
     def to_json(self) -> dict[str, Any]:
         founding = self.founding
@@ -60,6 +64,7 @@ class Identity:
             "node": self.node,
             "incarnation": f"{self.incarnation:016x}",
             "shards": self.shards,
+            "is_started": self.is_started,
             "founding": founding
             and {
                 "cluster_id": f"{founding.cluster_id:016x}",
@@ -84,6 +89,7 @@ class Identity:
             node=value["node"],
             incarnation=int(value["incarnation"], 16),
             shards=value["shards"],
+            is_started=value["is_started"],
             cluster_id=None if cluster_id is None else int(cluster_id, 16),
             founding=founding
             and Founding(
@@ -112,7 +118,8 @@ class DataDirectory:
         cls, disk: Disk, path: str, *, name: str, shards: int | None, incarnation: int
     ) -> DataDirectory:
         """Lock the directory and read who lives there; an empty one becomes that of `name`, with
-        `incarnation` and `shards`. `shards` None: whatever is there. Raises IdentityError."""
+        `incarnation` and `shards`. `shards` None: whatever is there, else SHARDS_DEFAULT. Raises
+        IdentityError."""
         disk.makedirs(path)
         try:
             lock = disk.lock(posixpath.join(path, "lock"))
@@ -124,8 +131,7 @@ class DataDirectory:
             identity = _read_identity(disk, path)
             if identity is None:
                 _refuse_remains(disk, path)
-                assert shards is not None, "an empty directory, and nobody says how many shards"
-                identity = Identity(name, incarnation, shards)
+                identity = Identity(name, incarnation, shards or SHARDS_DEFAULT)
                 _write_json(disk, path, "identity.json", identity.to_json())
             _check(path, identity, name=name, shards=shards)
         except BaseException:
@@ -162,6 +168,14 @@ class DataDirectory:
         self.check_cluster(cluster_id)
         if self._identity.cluster_id is None:
             self._save(replace(self._identity, cluster_id=cluster_id))
+
+    @property
+    def is_started(self) -> bool:
+        return self._identity.is_started
+
+    def mark_started(self) -> None:
+        """The replicas this node was founded with are in the log, lastingly (correctness B2)."""
+        self._save(replace(self._identity, is_started=True))
 
     def check_cluster(self, cluster_id: int) -> None:
         """Raises IdentityError when the directory is known to be of another cluster."""

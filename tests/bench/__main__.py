@@ -77,7 +77,7 @@ def _measured(
     if not options.etcd_only:
         fsync = ("--fsync", options.fsync)
         ours = Cluster(processes, directory / "ours", rng=rng, size=SIZE, options=fsync)
-        ours.wait_ready()
+        ours.wait_settled()
         ways += our_ways(ours)
         idle["ours"] = idle_cpu_percent(ours.pids, IDLE_S)
     ways, left_out = usable(ways)

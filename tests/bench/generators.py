@@ -38,6 +38,10 @@ class Shape:
     def in_flight(self) -> int:
         return self.clients * self.pipeline
 
+    def whole(self, requests: float) -> int:
+        """About so many, in whole pipelines of all clients; redis-benchmark gives up otherwise."""
+        return max(1, round(requests / self.in_flight)) * self.in_flight
+
 
 def redis_benchmark(shape: Shape, requests: int, *, port: int, options: Sequence[str]) -> Load:
     """Runs redis-benchmark; it ends with an error at the first error reply."""

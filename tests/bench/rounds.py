@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..chaos.etcd import EtcdCluster
     from .parse import Load
 
-CALIBRATION_S = 0.5
+CALIBRATION_S = 1.0
 
 
 class Way(Protocol):
@@ -132,7 +132,12 @@ def our_ways(cluster: Cluster) -> list[RespWay]:
     return [
         RespWay(cluster, "db 1", leader_of_database_1, ["--dbnum", "1"]),
         RespWay(cluster, "db 0", lambda cluster: first(cluster).any_key_port),
-        RespWay(cluster, "cluster", lambda cluster: first(cluster).cluster_port, ["--cluster"]),
+        RespWay(
+            cluster,
+            "cluster",
+            lambda cluster: first(cluster).cluster_port,
+            ["--cluster", "--threads", "1"],
+        ),
     ]
 
 
@@ -159,8 +164,7 @@ def measure(
         rates = {way.name: _calibrated(way, shape, seconds) for way in ways}
         for _ in range(rounds):
             for way in ways:
-                requests = max(int(rates[way.name] * seconds), shape.in_flight)
-                sample = _one_round(way, shape, requests)
+                sample = _one_round(way, shape, shape.whole(rates[way.name] * seconds))
                 rates[way.name] = sample.load.rate
                 result.samples.setdefault(way.name, []).append(sample)
         yield result
@@ -175,11 +179,16 @@ def idle_cpu_percent(pids: Sequence[int], seconds: float) -> float:
 
 def _calibrated(way: Way, shape: Shape, seconds: float) -> float:
     """Commands per second, roughly; also warms up both ends."""
+    enough_s = min(CALIBRATION_S, seconds / 2)
     send = way.prepare()
-    rate = send(shape, max(200, 4 * shape.in_flight)).rate
-    if seconds > CALIBRATION_S:
-        rate = send(shape, max(int(rate * CALIBRATION_S), shape.in_flight)).rate
-    return rate
+    requests = shape.whole(200)
+    while True:
+        rate = send(shape, requests).rate
+        took_s = requests / rate
+        if took_s >= enough_s:
+            return rate
+        # Some generators end at the next tick of a slow clock, so a short run says too little.
+        requests = shape.whole(requests * min(max(enough_s / took_s, 2), 16))
 
 
 def _one_round(way: Way, shape: Shape, requests: int) -> Sample:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # What all of them take together stays within a quarter of an hour.
-SECONDS = {"kill-one": 90.0, "kill-two": 90.0, "kill-all": 120.0, "stop": 90.0, "full-load": 180.0}
+SECONDS = {"kill-one": 75.0, "kill-two": 75.0, "kill-all": 120.0, "stop": 75.0, "full-load": 180.0}
 VIOLATIONS_SHOWN = 3
 SCENARIOS = [*HISTORY_SCENARIOS, "failover-time", "full-load"]
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PORTS_PER_NODE = 10
 HTTP_TIMEOUT_S = 1.0
+# Longer than a leader waits before it hands over for balance.
+LEADERS_REST_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,22 @@ class Cluster:
             return all(is_ready(node.http_port) for node in self.nodes.values())
 
         self.wait(are_all_ready, "not every node is ready", timeout_s)
+
+    def wait_settled(self, timeout_s: float = 60.0) -> None:
+        """Until all is ready and leaders have stopped moving to where they are preferred."""
+        self.wait_ready()
+        seen = self.leaders()
+        since = time.monotonic()
+
+        def have_leaders_rested() -> bool:
+            nonlocal seen, since
+            now = self.leaders()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            # Shards and the meta group: each has exactly one.
+            return len(now) > self.shards and time.monotonic() - since > LEADERS_REST_S
+
+        self.wait(have_leaders_rested, "leaders still move", timeout_s)
 
     def wait(self, is_so: Callable[[], bool], otherwise: str, timeout_s: float = 30.0) -> None:
         """Polls a condition; on time-out raises with the end of each node's output."""

@@ -27,7 +27,7 @@ KILLS = 20
 SIZE = 3
 MEDIAN_S_MAX = 0.7
 WORST_S_MAX = 1.5
-SETTLE_S = 1.0  # After everything is ready again, so that no kill meets the end of the last one.
+ETCD_REST_S = 1.0
 
 
 async def failover_time(name: str, directory: Path, *, kills: int, seed: int) -> Outcome:
@@ -44,7 +44,7 @@ async def failover_time(name: str, directory: Path, *, kills: int, seed: int) ->
         base_port = free_ports(EtcdCluster.ports(SIZE), rng)
         etcd = EtcdCluster(processes, directory / "etcd", base_port, SIZE)
         try:
-            await asyncio.to_thread(ours.wait_ready)
+            await asyncio.to_thread(ours.wait_settled)
             await asyncio.to_thread(etcd.wait_ready)
             for _ in range(kills):
                 times = await _kill_ours(ours)
@@ -86,8 +86,7 @@ async def _kill_ours(cluster: Cluster) -> list[float]:
         )
     )
     victim.process.start()
-    await asyncio.to_thread(cluster.wait_ready)
-    await asyncio.sleep(SETTLE_S)
+    await asyncio.to_thread(cluster.wait_settled)  # So that no kill meets the end of the last one.
     return times
 
 
@@ -104,7 +103,7 @@ async def _kill_etcd(etcd: EtcdCluster) -> float:
         await asyncio.gather(*(writer.close() for writer in writers))
     etcd.members[leader].process.start()
     await asyncio.to_thread(etcd.wait_ready)
-    await asyncio.sleep(SETTLE_S)
+    await asyncio.sleep(ETCD_REST_S)
     return passed
 
 

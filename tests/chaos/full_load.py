@@ -34,7 +34,7 @@ async def full_load(name: str, directory: Path, *, seconds: float, seed: int) ->
     shutil.rmtree(directory, ignore_errors=True)
     with Processes() as processes:
         cluster = Cluster(processes, directory / "ours", rng=rng)
-        await asyncio.to_thread(cluster.wait_ready)
+        await asyncio.to_thread(cluster.wait_settled)
         before = await asyncio.to_thread(cluster.terms)
         deadline = time.monotonic() + seconds
         turn = 0

@@ -7,7 +7,6 @@ from typing import Any  # Arguments passed through.
 
 from trimaran.node.raft.leader import Leadership
 from trimaran.node.raft.progress import Progress
-from trimaran.node.raft.reads import ReadRounds
 from trimaran.node.raft.saves import Saves
 from trimaran.node.raft.types import (
     NOBODY,
@@ -18,15 +17,18 @@ from trimaran.node.raft.types import (
     InstallSnapshot,
     Message,
     NodeId,
-    ReadBarrier,
     Ready,
     ReplicaId,
+    RequestPreVote,
     RequestVote,
     Vote,
 )
 
 from .planted import Bug
 from .watch import WATCHED, WatchedCore
+
+
+ANY = EntryId(1 << 40, 1 << 40)  # Behind every log.
 
 
 def _hurry(ready: Ready | None, kinds: type[Message] | Any) -> Ready | None:
@@ -71,7 +73,10 @@ class ForgetsItsVote(WatchedCore):
 
 class VotesForAnyLog(WatchedCore):
     def _on_request_vote(self, message: RequestVote) -> None:
-        super()._on_request_vote(replace(message, last=EntryId(1 << 40, 1 << 40)))
+        super()._on_request_vote(replace(message, last=ANY))
+
+    def _on_request_pre_vote(self, message: RequestPreVote) -> None:
+        super()._on_request_pre_vote(replace(message, last=ANY))
 
 
 class AppendsAfterAnything(WatchedCore):
@@ -148,14 +153,6 @@ def _no_unreachable(_lead: Leadership, _node: NodeId, _now: int) -> None:
     """As above."""
 
 
-def _confirm_at_once(self: ReadRounds, number: int) -> list[ReadBarrier]:
-    """Any answer confirms, also one to a round begun before the read arrived."""
-    del number
-    barriers = [ReadBarrier(token, self._index) for token in self._tokens + self._waiting]
-    self._tokens, self._waiting = [], []
-    return barriers
-
-
 BUGS: tuple[Bug, ...] = (
     Bug(
         "a vote leaves before it is saved",
@@ -202,14 +199,7 @@ BUGS: tuple[Bug, ...] = (
         "R7",
         "not finished|not answered",
         replace(WATCHED, core=IgnoresOldLeaders),
-        flavours=("storms",),
-    ),
-    Bug(
-        "any answer confirms a read",
-        "R10",
-        "not linearizable",
-        patches=((ReadRounds, "confirmed", _confirm_at_once),),
-        flavours=("storms", "pauses"),
+        flavours=("storms", "partitions"),
     ),
     Bug(
         "a follower may vote again in its term",
@@ -226,15 +216,15 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "an old term's entry is counted",
         "§5.4.2",
-        "without the committed entry|was committed|committed and would be dropped",
+        "itself",
         patches=((Leadership, "commit", _commit_any_term),),
-        flavours=("storms", "crashes", "everything"),
     ),
     Bug(
         "an append without a look behind",
         "§5.3",
         "not the one of another|was committed|differs from|have on disk|terms fall",
         replace(WATCHED, core=AppendsAfterAnything),
+        flavours=("storms", "partitions"),
     ),
     Bug(
         "a late append truncates",

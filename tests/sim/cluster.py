@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trimaran.cluster.slots import META_SHARD, ShardId
 from trimaran.node.errors import OutcomeUnknown
-from trimaran.node.raft.types import NodeId
+from trimaran.node.raft.types import NodeId, Role
 from trimaran.node.request import Outcome, Request, Unknown
 
 from .clock import SimClock
@@ -73,6 +73,16 @@ class SimCluster:
             for process in self.processes()
             for shard in process.node.engine.shards.values()
             if shard.is_leader
+        ]
+
+    def candidates(self) -> list[NodeId]:
+        """Nodes that are campaigning in some shard."""
+        return [
+            process.node_id
+            for process in self.processes()
+            if any(
+                shard.core.role is Role.CANDIDATE for shard in process.node.engine.shards.values()
+            )
         ]
 
     def overdue(self) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .cluster import SimCluster
     from .scenarios import Scenario
 
-SKEW_MAX_MS = 20_000
+SKEWS_MS = (300, 4_000, 20_000)  # Hardly any; as much as a leader may have; too much.
 
 
 class Faults:
@@ -44,6 +44,7 @@ class Faults:
             "stall": self._stall,
             "fail_sync": self._fail_sync,
             "transfer": self._transfer,
+            "usurp": self._usurp,
         }
 
     def start(self) -> None:
@@ -111,7 +112,8 @@ class Faults:
 
     def _skew(self) -> None:
         node = self._any_node()
-        skew_ms = self._rng.randrange(-SKEW_MAX_MS, SKEW_MAX_MS)
+        most_ms = self._rng.choice(SKEWS_MS)
+        skew_ms = self._rng.randrange(-most_ms, most_ms)
         self._cluster.machines[node].clock.skew_ms = skew_ms
 
     def _stall(self) -> None:
@@ -125,3 +127,21 @@ class Faults:
 
     def _transfer(self) -> None:
         self._cluster.transfer_leadership(self._rng)
+
+    def _usurp(self) -> None:
+        """The leaders are cut off until somebody campaigns, who is then cut off instead: it has a
+        higher term than everybody else and no majority."""
+        leaders = sorted(set(self._cluster.leaders()))
+        if len(leaders) == 1:
+            self._cluster.network.isolate(leaders)
+            self._await_candidate(self._schedule.now_ns + 4 * self._scenario.election_timeout_ns)
+
+    def _await_candidate(self, end_ns: int) -> None:
+        candidates = self._cluster.candidates()
+        if candidates or self._schedule.now_ns >= end_ns:
+            self._cluster.network.heal()
+            if candidates:
+                self._cluster.network.isolate(candidates[:1])
+                self._later(self._some(1000 * MS), self._cluster.network.heal)
+        else:
+            self._later(MS, lambda: self._await_candidate(end_ns))

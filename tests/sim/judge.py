@@ -254,6 +254,12 @@ class Judge:
     ) -> None:
         """No committed entry is lost or changed, and each is on a majority of disks."""
         chosen = self._chosen[shard]
+        last = entries[-1]
+        if core.role is Role.LEADER and last.index > len(chosen) and last.term != core.term:
+            # Raft §5.4.2. What others had committed before, their own steps have shown us.
+            raise Violation(
+                f"{node} leads shard {shard} in {core.term} and commits {last.id} itself"
+            )
         for entry in entries:
             known = chosen.get(entry.index)
             if known is None:

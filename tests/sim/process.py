@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from trimaran.node.errors import OutcomeUnknown
 from trimaran.node.node import Node
 from trimaran.node.request import Outcome, Request, Unknown
+from trimaran.node.storage.identity import DataDirectory
 
 from .runtime import SimRuntime
 from .schedule import SECOND
@@ -51,10 +52,16 @@ class Process:
         )
         self.transport = SimTransport(machine, self.runtime)
         runtime: Runtime = self.runtime
+        settings = machine.settings
+        directory = DataDirectory.open(
+            machine.disk, DIRECTORY, name=self.node_id, shards=settings.topology.shards, incarnation=1
+        )
+        directory.form(settings.topology.cluster_id)
         self.node = Node(
-            machine.settings.config(machine.node),
-            machine.settings.topology,
+            settings.config(machine.node),
+            settings.topology,
             directory=DIRECTORY,
+            mark=directory,
             disk=machine.disk,
             clock=machine.clock,
             runtime=runtime,

@@ -77,7 +77,7 @@ class Simulation:
         self.history = History()
         self.cluster = SimCluster(schedule, rng, scenario, parts)
         self.faults = Faults(schedule, rng, scenario, self.cluster)
-        keys = make_keys(scenario.shards)
+        keys = make_keys(scenario.shards, scenario.kinds)
         self._workload = Workload(rng, keys, self.history)
         self._plain: list[Client] = [
             PlainClient(

@@ -13,15 +13,15 @@ FLAVOURS: dict[str, dict[str, int]] = {
     "calm": {"break": 2, "transfer": 1, "skew": 1},
     "crashes": {"kill": 4, "power": 4, "break": 1, "stall": 1},
     "blackouts": {"power_all": 3, "kill_all": 1, "power": 3},
-    "partitions": {"isolate": 4, "one_way": 4, "break": 2, "pause": 1},
+    "partitions": {"isolate": 4, "one_way": 4, "usurp": 2, "break": 2, "pause": 1},
     "pauses": {"pause": 5, "break": 1, "isolate": 1, "kill": 1},
-    "clocks": {"skew": 4, "kill": 2, "transfer": 3, "isolate": 1},
+    "clocks": {"skew": 3, "kill": 1, "transfer": 8, "isolate": 1},
     "disks": {"stall": 4, "fail_sync": 2, "power": 3},
     "laggards": {"away": 5, "power": 2, "break": 1, "isolate": 1},
-    "storms": {"one_way": 5, "isolate": 2, "pause": 2, "break": 1, "stall": 1},
+    "storms": {"one_way": 5, "isolate": 2, "usurp": 2, "pause": 2, "break": 1, "stall": 1},
     "everything": {
         "kill": 2, "power": 3, "power_all": 1, "isolate": 2, "one_way": 2, "break": 2,
-        "pause": 2, "skew": 1, "stall": 2, "fail_sync": 1, "transfer": 1, "away": 1,
+        "pause": 2, "skew": 1, "stall": 2, "fail_sync": 1, "transfer": 1, "away": 1, "usurp": 1,
     },
 }  # fmt: skip
 
@@ -45,6 +45,7 @@ class Scenario:
     plain_clients: int
     session_clients: int
     client_pause_ns: int
+    kinds: tuple[str, ...]  # Of keys.
     election_timeout_ns: int
     heartbeat_interval_ns: int
     tick_ns: int
@@ -67,6 +68,7 @@ def make_scenario(seed: int) -> Scenario:
     rng = Random(seed * 7919 + 1)
     flavour = rng.choice(sorted(FLAVOURS))
     election_timeout_ns = rng.choice((150, 300, 600)) * MS
+    is_about_time = flavour == "clocks" and rng.random() < 0.7
     has_small_log = flavour == "laggards" or rng.random() < 0.5
     return Scenario(
         seed=seed,
@@ -74,12 +76,13 @@ def make_scenario(seed: int) -> Scenario:
         nodes=5 if rng.random() < 0.2 else 3,
         shards=rng.choice((1, 2, 2, 3)),
         faults=FLAVOURS[flavour],
-        fault_every_ns=rng.randrange(200, 1200) * MS,
+        fault_every_ns=rng.randrange(100, 300 if is_about_time else 1200) * MS,
         duration_ns=rng.randrange(3000, 8000) * MS,
         network=STORM if flavour == "storms" else _network(rng),
         plain_clients=rng.choice((2, 3, 4)),
         session_clients=rng.choice((1, 2)),
         client_pause_ns=rng.randrange(10, 60) * MS,
+        kinds=("volatile",) if is_about_time else ("counter", "text", "volatile"),
         election_timeout_ns=election_timeout_ns,
         heartbeat_interval_ns=election_timeout_ns // 4,
         tick_ns=rng.choice((20, 30)) * MS,

@@ -57,10 +57,10 @@ class Key:
         return b"%d/%s" % (self.db, self.name)
 
 
-def make_keys(shards: int, each: int = 2) -> list[Key]:
+def make_keys(shards: int, kinds: Sequence[str], each: int = 2) -> list[Key]:
     """`each` keys of every kind on every shard, most of database 0, some of another."""
     keys: list[Key] = []
-    for kind in ("counter", "text", "volatile"):
+    for kind in kinds:
         count = dict.fromkeys(range(shards), 0)
         number = 0
         while min(count.values()) < each:

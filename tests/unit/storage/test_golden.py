@@ -46,6 +46,7 @@ IDENTITY = Identity(
         16,
         "9a0364b9",
     ),
+    is_started=True,
 )
 
 
@@ -97,6 +98,7 @@ def identity() -> bytes:
     assert IDENTITY.founding is not None
     directory.agree(IDENTITY.founding)
     directory.form(CLUSTER)
+    directory.mark_started()
     file = disk.open("/data/identity.json")
     return file.pread(file.size(), 0)
 
