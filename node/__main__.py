@@ -131,8 +131,11 @@ class Process:
             asyncio.create_task(self._rooted(self._tick()), name="tick"),
         ]
         # What was loaded lives long: the collector need not look at it again (correctness E3).
+        # And a full collection over all that clients put here would stop the loop for too long;
+        # connections free themselves by counting.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 50, 1 << 30)
         for offset, door in self._doors.items():
             await _listen(door, self._config, offset)
 

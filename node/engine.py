@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .shard import Shard
     from .snapshotting import Snapshotting
 
+APPLY_BYTES = 128 << 10  # Of entries in one go: a few milliseconds, if the commands are small.
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,6 +86,8 @@ class Engine:
         self._log = log
         self.gate = Gate(config.batch_gate_max_ns)
         self._dirty: dict[ShardId, Shard] = {}
+        self._behind: dict[ShardId, Shard] = {}  # Committed and not applied: too long for a turn.
+        self._apply_left = 0  # Bytes of entries this turn may still apply.
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
         self._reading: dict[ShardId, Shard] = {}  # A round of theirs is on its way.
@@ -97,6 +101,9 @@ class Engine:
         self._write_began_ns = 0
         self._next = _Save()
         self._leaders: dict[ShardId, tuple[int, NodeId | None]] = {}
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
 
     # --- Inputs.
 
@@ -181,6 +188,7 @@ class Engine:
 
     def _turn(self, *, is_tick: bool = False) -> None:
         self.counters.turns += 1
+        self._apply_left = APPLY_BYTES
         self._drain()
         self._propose()
         self._start_reads()
@@ -206,18 +214,44 @@ class Engine:
         self._collect(shard, ready)
         now = self._clock.now_ns()
         if ready.committed:
-            shard.apply(ready.committed, now)
-            if shard.id == META_SHARD:
-                self.meta_applied(shard)
+            shard.commit(ready.committed)
+            self._apply(shard, now)
         if ready.reads:
             wall_ms = self._clock.wall_ms()
             for barrier in ready.reads:
-                assert barrier.index <= shard.applied_index or shard.halted, "read before apply"
-                shard.serve_reads(barrier.token, now, wall_ms)
+                shard.serve_reads(barrier.token, barrier.index, now, wall_ms)
             if shard.has_waiting_writes:  # A read met a due key and waits for its expiry.
                 self._with_inbox[shard.id] = shard
         if ready.reads_failed:
             shard.fail_reads(ready.reads_failed)
+
+    # --- Apply, in slices: a long suffix must not hold up heartbeats (correctness E3).
+
+    def _apply(self, shard: Shard, now_ns: int) -> None:
+        """Apply what the turn has time for; the rest waits for its own turns."""
+        was_halted = shard.halted is not None
+        if self._apply_left > 0:
+            self._apply_left -= shard.apply_some(self._apply_left, now_ns)
+        if shard.halted is not None and not was_halted:
+            place = {"shard": shard.id, "index": shard.applied_index + 1}
+            _log.critical("shard halted", extra=place, exc_info=shard.halted)
+        if shard.id == META_SHARD:
+            self.meta_applied(shard)
+        if shard.is_behind:
+            if not self._behind:
+                self._runtime.call_soon(self._apply_behind)
+            self._behind[shard.id] = shard
+
+    def _apply_behind(self) -> None:
+        behind, self._behind = self._behind, {}
+        for shard in behind.values():
+            now = self._clock.now_ns()
+            self._apply_left = APPLY_BYTES // len(behind) + 1
+            self._apply(shard, now)
+            shard.serve_passed_reads(now, self._clock.wall_ms())
+            if shard.has_waiting_writes:
+                self._with_inbox[shard.id] = shard
+        self.wake()
 
     def _collect(self, shard: Shard, ready: Ready) -> None:
         """Add to the next write; a promise waits only for its own shard's unsaved state (R2)."""
@@ -259,7 +293,8 @@ class Engine:
         self.gate.settle(now)
         if not self._with_inbox:
             return
-        waiting = sum([shard.waiting_bytes for shard in self._with_inbox.values()])
+        # What cannot leave anyway is no reason to open the gate.
+        waiting = sum([one.waiting_bytes for one in self._with_inbox.values() if one.can_propose])
         if not self.gate.is_open(now) and waiting < self._config.batch_bytes:
             self._arm_gate(now)
             return
@@ -282,8 +317,10 @@ class Engine:
         """Look again when the gate opens by itself; commits open it sooner, and wake us anyway."""
         if not self._is_gate_armed:
             self._is_gate_armed = True
-            opens_ns = self.gate.opens_ns or now_ns + self._config.batch_gate_max_ns
-            self._runtime.call_later(max(opens_ns - now_ns, 0), self._gate_timer)
+            opens_ns = self.gate.opens_ns or 0
+            if opens_ns <= now_ns:  # It is open, and something waits for something else.
+                opens_ns = now_ns + self._config.batch_gate_max_ns
+            self._runtime.call_later(opens_ns - now_ns, self._gate_timer)
 
     def _gate_timer(self) -> None:
         self._is_gate_armed = False

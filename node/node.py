@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from .config import Config
     from .storage.disk import Disk
 
-SLICE_ITEMS = 500  # Of a snapshot in one go: about a millisecond.
-
 _log = logging.getLogger(__name__)
 
 
@@ -162,8 +160,9 @@ class Node:
                 log_bytes=config.snapshot_log_bytes,
                 log_keep_bytes=config.log_keep_bytes,
                 chunk_bytes=config.snapshot_chunk_bytes,
-                slice_items=SLICE_ITEMS,
+                slice_ns=config.snapshot_slice_ms * 1_000_000,
             ),
+            clock=clock,
             runtime=runtime,
             transport=transport,
             log=self.log,

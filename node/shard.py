@@ -29,7 +29,7 @@ from .errors import (
     Unavailable,
 )
 from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
-from .request import Done, NotApplied, Request, Unknown, answered
+from .request import Done, NotApplied, Outcome, Request, Unknown, answered
 
 if TYPE_CHECKING:
     from random import Random
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .raft.core import RaftCore
 
 EXPIRE_KEYS_MAX = 512  # Keys one expiry command names, so that one entry stays small.
+ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
 
 
 @dataclass(slots=True)
@@ -91,6 +92,9 @@ class Shard:
         self._proposed: dict[int, _Proposed] = {}  # By index of the entry.
         self._new_reads: list[Request] = []  # No barrier asked for yet.
         self._waiting_reads: dict[int, list[Request]] = {}  # By token.
+        self._committed: deque[Entry] = deque()  # Handed out by the core and not yet applied.
+        self._applied_term = 0  # Of the last entry applied.
+        self._passed_reads: list[tuple[int, int]] = []  # (index to be applied first, token).
         self._is_expiring = False  # An expiry entry of ours is on its way.
         self._was_leader = False
         self._stamp_ms = keys.last_stamp_ms  # The last stamp seen or given, and when.
@@ -144,15 +148,20 @@ class Shard:
         """No request of anybody waits here for anything."""
         return not (self._inbox or self._proposed or self._new_reads or self._waiting_reads)
 
+    @property
+    def can_propose(self) -> bool:
+        """Not before the empty entry of this term is applied: until then the stamps of earlier
+        leaders' entries may not be known (A2)."""
+        return self.core.is_ready_to_serve and self._applied_term == self.core.term
+
     # --- The leader's side of a write.
 
     def propose(self, now_ns: int, wall_ms: int) -> int | None:
         """Put what waits into one entry; its index, or None if nothing was proposed.
 
-        Called when the engine's gate is open. Not before the empty entry of this term is
-        committed: until then the stamps of earlier leaders' entries may not be known (A2).
+        Called when the engine's gate is open.
         """
-        if not self._inbox or not self.core.is_ready_to_serve:
+        if not self._inbox or not self.can_propose:
             return None
         requests: list[Request] = []
         size = 0
@@ -193,7 +202,7 @@ class Shard:
 
     def expire_due(self, now_ns: int, wall_ms: int, deadline_ns: int) -> None:
         """The leader removes what is due by a logged command, so that all replicas do (A2)."""
-        if self._is_expiring or not self.core.is_ready_to_serve or self.halted is not None:
+        if self._is_expiring or not self.can_propose or self.halted is not None:
             return
         due = self.keys.due(self._stamp(now_ns, wall_ms), EXPIRE_KEYS_MAX)
         if not due:
@@ -206,9 +215,25 @@ class Shard:
         for place, (db, names) in enumerate(batches):
             is_last = place == len(batches) - 1
             complete = self._expiry_done if is_last else answered
-            self._enqueue(
-                Request(self.id, db, [[EXPIRE, *names]], True, deadline_ns, complete)  # noqa: FBT003 - a dataclass row
-            )
+            self._enqueue(self._expiry(db, names, deadline_ns, complete))
+
+    def _expiry(
+        self,
+        db: int,
+        names: Sequence[bytes],
+        deadline_ns: int,
+        complete: Callable[[Outcome], None],
+    ) -> Request:
+        # Not passed on: when this replica no longer leads, another one sees to it.
+        return Request(
+            self.id,
+            db,
+            [[EXPIRE, *names]],
+            has_write=True,
+            deadline_ns=deadline_ns,
+            complete=complete,
+            may_pass_on=False,
+        )
 
     def _expiry_done(self, _: object) -> None:
         self._is_expiring = False
@@ -232,11 +257,20 @@ class Shard:
     def has_waiting_reads(self) -> bool:
         return bool(self._waiting_reads)
 
-    def serve_reads(self, token: int, now_ns: int, wall_ms: int) -> None:
-        """The barrier of `token` is passed and what it waited for is applied: answer."""
+    def serve_reads(self, token: int, index: int, now_ns: int, wall_ms: int) -> None:
+        """The barrier of `token` is passed: answer, if all up to `index` is applied, else then."""
+        if index > self.applied_index and self.halted is None:
+            self._passed_reads.append((index, token))
+            return
         now_ms = self._stamp(now_ns, wall_ms)
         for request in self._waiting_reads.pop(token, ()):
             self._serve(request, now_ms)
+
+    def serve_passed_reads(self, now_ns: int, wall_ms: int) -> None:
+        """More is applied: answer the reads that waited for no more than that."""
+        passed, self._passed_reads = self._passed_reads, []
+        for index, token in passed:
+            self.serve_reads(token, index, now_ns, wall_ms)
 
     def fail_reads(self, tokens: Iterable[int]) -> None:
         """Leadership was lost: tried again elsewhere, never answered late (R10)."""
@@ -259,20 +293,34 @@ class Shard:
                 # Due by our clock, but no applied stamp says so yet: nil now could be undone by a
                 # failover to a slower clock (A2). The expiry is logged first, the read behind it.
                 self._enqueue(
-                    Request(
-                        self.id,
-                        request.db,
-                        [[EXPIRE, pending.key]],
-                        True,  # noqa: FBT003 - a dataclass row
-                        request.deadline_ns,
-                        answered,
-                    )
+                    self._expiry(request.db, [pending.key], request.deadline_ns, answered)
                 )
                 self._enqueue(request)
                 return
         request.complete(Done(replies))
 
     # --- Apply: the same on every replica.
+
+    def commit(self, entries: Sequence[Entry]) -> None:
+        """These are to be applied; a long suffix is applied in slices, so that no turn waits."""
+        self._committed.extend(entries)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something committed is still to be applied."""
+        return bool(self._committed)
+
+    def apply_some(self, bytes_max: int, now_ns: int) -> int:
+        """Apply what is committed, up to a size (the first entry may be larger); that size."""
+        committed = self._committed
+        entries: list[Entry] = []
+        size = 0
+        while committed and size < bytes_max:
+            entry = committed.popleft()
+            entries.append(entry)
+            size += len(entry.data) + ENTRY_COST
+        self.apply(entries, now_ns)
+        return size
 
     def apply(self, entries: Sequence[Entry], now_ns: int) -> None:
         """Run committed entries in order. An unexpected exception halts this replica (A4)."""
@@ -285,30 +333,47 @@ class Shard:
                 self._give_back(proposed.requests, NotLeader(self.core.leader_node))
                 proposed = None
             try:
-                self._apply_one(entry, proposed)
+                replies = self._apply_one(entry, proposed)
             except Exception as error:  # noqa: BLE001 - A4: loud, and only this replica.
                 self._halt(error, proposed)
                 return
             self.applied_index = entry.index
-            self.log_bytes_since_snapshot += len(entry.data) + 32
+            self._applied_term = entry.term
+            self.log_bytes_since_snapshot += len(entry.data) + ENTRY_COST
+            if proposed is not None:
+                self._answer_all(proposed.requests, replies)
+            elif entry.kind is EntryKind.EMPTY and self._proposed:
+                self._give_back_overtaken(entry.term)
+        self._note_stamp(now_ns)
+
+    def _note_stamp(self, now_ns: int) -> None:
+        """The last stamp applied, and when it was: time since then is added to it (A2)."""
         stamp_ms = self.keys.last_stamp_ms
         if stamp_ms > self._stamp_ms:
             self._stamp_ms = stamp_ms
             self._stamp_seen_ns = now_ns
 
-    def _apply_one(self, entry: Entry, proposed: _Proposed | None) -> None:
+    def _apply_one(self, entry: Entry, proposed: _Proposed | None) -> Sequence[Reply | Lookup]:
         if entry.kind is not EntryKind.COMMANDS:
-            return
-        if proposed is None:
-            stamp_ms, seed, commands = unpack_entry(entry.data, self._cluster_id)
-            self._run(entry.index, stamp_ms, seed, commands)
-            return
-        replies = self._run(entry.index, proposed.stamp_ms, proposed.seed, proposed.commands)
+            return ()
+        if proposed is not None:
+            return self._run(entry.index, proposed.stamp_ms, proposed.seed, proposed.commands)
+        stamp_ms, seed, commands = unpack_entry(entry.data, self._cluster_id)
+        return self._run(entry.index, stamp_ms, seed, commands)
+
+    def _answer_all(self, requests: Sequence[Request], replies: Sequence[Reply | Lookup]) -> None:
         start = 0
-        for request in proposed.requests:
+        for request in requests:
             end = start + len(request.commands)
             self._answer(request, replies[start:end])
             start = end
+
+    def _give_back_overtaken(self, term: int) -> None:
+        """A leader of `term` has committed its first entry: what we proposed in an earlier term and
+        is not applied by now is in no log that can still win (Raft §5.4.3), so it never will be."""
+        for index in [one for one, proposed in self._proposed.items() if proposed.term < term]:
+            requests = self._proposed.pop(index).requests
+            self._give_back(requests, NotLeader(self.core.leader_node))
 
     def _run(
         self, index: int, stamp_ms: int, seed: int, commands: Sequence[CommandRecord]
@@ -352,6 +417,7 @@ class Shard:
     def _halt(self, error: BaseException, proposed: _Proposed | None) -> None:
         self.halted = error
         self.core.allow_leading(False)  # noqa: FBT003 - the core's one argument.
+        self._committed.clear()
         why = "this replica stopped applying"
         if proposed is not None:
             _give_up(proposed, why)
@@ -362,7 +428,8 @@ class Shard:
     def after_step(self) -> None:
         """Give back what only a leader may hold, once this replica no longer leads."""
         is_leader = self.is_leader
-        if self._was_leader and not is_leader:
+        # It may have led for a moment only, between two looks.
+        if not is_leader and (self._was_leader or self._inbox or self._new_reads):
             self._is_expiring = False
             self._drop_inbox()
         self._was_leader = is_leader
@@ -376,11 +443,14 @@ class Shard:
 
     def time_out(self, now_ns: int) -> None:
         """Answer what is past its deadline: CLUSTERDOWN if not proposed, else UNCERTAIN (D4)."""
-        while self._inbox and self._inbox[0].deadline_ns <= now_ns:
-            request = self._inbox.popleft()
-            self._inbox_bytes -= _size(request)
-            self._inbox_commands -= len(request.commands)
-            request.complete(NotApplied(NoQuorum("no majority answered in time")))
+        # Deadlines do not ascend: what was passed on brings what is left of its own.
+        late = [request for request in self._inbox if request.deadline_ns <= now_ns]
+        if late:
+            self._inbox = deque(one for one in self._inbox if one.deadline_ns > now_ns)
+            self._inbox_bytes -= sum([_size(request) for request in late])
+            self._inbox_commands -= sum([len(request.commands) for request in late])
+            for request in late:
+                request.complete(NotApplied(NoQuorum("no majority answered in time")))
         self._new_reads = _without_late(self._new_reads, now_ns)
         for token, requests in list(self._waiting_reads.items()):
             self._waiting_reads[token] = _without_late(requests, now_ns)
@@ -415,13 +485,15 @@ class Shard:
         self.log_bytes_since_snapshot = 0
         return self.core.meta_at(self.applied_index), self.keys.begin_snapshot()
 
-    def install(self, meta: SnapshotMeta, keys: Keyspace) -> None:
+    def install(self, meta: SnapshotMeta, keys: Keyspace, now_ns: int) -> None:
         """Replace the state by a snapshot's; called when its reset record is on disk (L6)."""
         self._give_up_proposed("a snapshot hides it", up_to=meta.id.index)
         self.keys = keys
         self.applied_index = meta.id.index
+        self._applied_term = meta.id.term
+        self._committed.clear()
         self.log_bytes_since_snapshot = 0
-        self._stamp_ms = max(self._stamp_ms, keys.last_stamp_ms)
+        self._note_stamp(now_ns)
         self.core.snapshot_installed(meta)
 
     def digest(self) -> int:

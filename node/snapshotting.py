@@ -18,6 +18,7 @@ from .storage.wal import Log, ShardSave
 
 if TYPE_CHECKING:
     from ..cluster.slots import ShardId
+    from .clock import Clock
     from .data.keyspace import Keyspace, KeyspaceCut
     from .engine import Engine
     from .raft.types import InstallSnapshot, NodeId, SnapshotMeta
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .storage.snapshots import SnapshotReader, Snapshots, SnapshotWriter
 
 LOOK_INTERVAL_NS = 100_000_000
+SLICE_ITEMS_MIN, SLICE_ITEMS_MAX = 16, 4096
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class SnapshotConfig:
     log_bytes: int  # Of one shard since its last snapshot: more, and it takes one.
     log_keep_bytes: int  # Entries kept behind a snapshot, for followers a little behind (L9).
     chunk_bytes: int
-    slice_items: int
+    slice_ns: int  # The longest a slice should hold up the loop.
 
 
 class Snapshotting:
@@ -46,6 +48,7 @@ class Snapshotting:
         engine: Engine,
         config: SnapshotConfig,
         *,
+        clock: Clock,
         runtime: Runtime,
         transport: Transport,
         log: Log,
@@ -56,6 +59,8 @@ class Snapshotting:
         self.installed = 0
         self._engine = engine
         self._config = config
+        self._clock = clock
+        self._slice_items = 64
         self._runtime = runtime
         self._transport = transport
         self._log = log
@@ -106,7 +111,9 @@ class Snapshotting:
     def _slice(
         self, shard: Shard, meta: SnapshotMeta, cut: KeyspaceCut, writer: SnapshotWriter
     ) -> None:
-        chunk = cut.slice(self._config.slice_items, self._config.chunk_bytes)
+        began_ns = self._clock.now_ns()
+        chunk = cut.slice(self._slice_items, self._config.chunk_bytes)
+        self._fit_slices(self._clock.now_ns() - began_ns)
         if chunk is None:
             digest = cut.digest()
             self._runtime.run_bulk(
@@ -116,6 +123,13 @@ class Snapshotting:
         self._runtime.run_bulk(
             lambda: writer.add(chunk), lambda _: self._slice(shard, meta, cut, writer)
         )
+
+    def _fit_slices(self, took_ns: int) -> None:
+        """Items differ: find how many fit into the time a slice may take."""
+        if took_ns > self._config.slice_ns:
+            self._slice_items = max(self._slice_items // 2, SLICE_ITEMS_MIN)
+        elif took_ns * 4 < self._config.slice_ns:
+            self._slice_items = min(self._slice_items * 2, SLICE_ITEMS_MAX)
 
     def _taken(self, shard: Shard, meta: SnapshotMeta) -> None:
         # The file is synced, renamed and read back: only now may the log behind it go (L5).
@@ -215,7 +229,7 @@ class Snapshotting:
         self._unwanted = set(self._received)
 
     def install(self, shard: Shard, meta: SnapshotMeta, ticket: int) -> None:
-        """Build the new keyspace aside; the old one stands until the reset record is on disk (L6)."""
+        """Build the new keyspace aside; the old one stands until the reset is on disk (L6)."""
         path = self._received.pop((shard.id, meta))
 
         def adopted(reader: SnapshotReader) -> None:
@@ -247,7 +261,7 @@ class Snapshotting:
     def _installed(self, shard: Shard, meta: SnapshotMeta, ticket: int, keys: Keyspace) -> None:
         self.installed += 1
         shard.core.saved(ticket)
-        shard.install(meta, keys)
+        shard.install(meta, keys, self._engine.now_ns())
         self._snapshots.forget_older(shard.id, meta)
         self._engine.touch(shard)
         _log.info("snapshot installed", extra={"shard": shard.id, "index": meta.id.index})

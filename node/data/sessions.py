@@ -12,12 +12,23 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any  # Packed state.
 
-from ...proto.reply import ErrorReply, Reply, pack_reply, unpack_reply
+from ...proto.reply import (
+    ErrorReply,
+    MapReply,
+    Reply,
+    SetReply,
+    VerbatimReply,
+    pack_reply,
+    unpack_reply,
+)
 from ..errors import CommandError
 
 # Every replica must refuse at the same entry, so these are not configuration (correctness A1).
 SESSIONS_MAX = 10_000
 REPLIES_MAX = 4_096  # Of one session.
+# Bytes in kept replies, about. Both are looked at before a command runs: its reply comes on top.
+SESSION_BYTES_MAX = 4 << 20
+SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.
 
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
 
@@ -31,7 +42,7 @@ class Lookup(Enum):
 
 
 class Session:
-    __slots__ = ("floor", "id", "last_used_ms", "replies", "timeout_ms")
+    __slots__ = ("bytes", "floor", "id", "last_used_ms", "replies", "timeout_ms")
 
     def __init__(self, session_id: int, timeout_ms: int, stamp_ms: int) -> None:
         self.id = session_id
@@ -39,6 +50,7 @@ class Session:
         self.last_used_ms = stamp_ms
         self.floor = 0
         self.replies: dict[int, Reply] = {}
+        self.bytes = 0  # In the replies; follows from them.
 
     def state(self) -> tuple[Any, ...]:
         """Everything, for snapshots and digests."""
@@ -51,17 +63,30 @@ class Session:
         copied = Session(self.id, self.timeout_ms, self.last_used_ms)
         copied.floor = self.floor
         copied.replies = self.replies.copy()
+        copied.bytes = self.bytes
         return copied
 
-    def raise_floor(self, floor: int) -> None:
-        """Forget the replies the sender has seen or given up on."""
+    def keep(self, sequence: int, reply: Reply) -> int:
+        """Keep a reply; its bytes."""
+        size = size_of_reply(reply)
+        self.replies[sequence] = reply
+        self.bytes += size
+        return size
+
+    def raise_floor(self, floor: int) -> int:
+        """Forget the replies the sender has seen or given up on; their bytes."""
         replies = self.replies
         if floor - self.floor <= len(replies):
-            for sequence in range(self.floor, floor):
-                replies.pop(sequence, None)
+            known = range(self.floor, floor)
         else:  # A jump: walk what there is instead.
-            self.replies = {one: reply for one, reply in replies.items() if one >= floor}
+            known = [sequence for sequence in replies if sequence < floor]
+        freed = 0
+        for sequence in known:
+            if sequence in replies:
+                freed += size_of_reply(replies.pop(sequence))
         self.floor = floor
+        self.bytes -= freed
+        return freed
 
 
 class SessionsCut:
@@ -81,10 +106,20 @@ class SessionsCut:
 
 
 class Sessions:
-    def __init__(self, *, sessions_max: int = SESSIONS_MAX, replies_max: int = REPLIES_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        sessions_max: int = SESSIONS_MAX,
+        replies_max: int = REPLIES_MAX,
+        session_bytes_max: int = SESSION_BYTES_MAX,
+        shard_bytes_max: int = SHARD_BYTES_MAX,
+    ) -> None:
+        self.bytes = 0  # In the kept replies of all sessions.
         self._sessions: dict[int, Session] = {}
         self._sessions_max = sessions_max
         self._replies_max = replies_max
+        self._session_bytes_max = session_bytes_max
+        self._shard_bytes_max = shard_bytes_max
         self._next_expiry_ms = 0  # No session ends earlier.
         self._cut: SessionsCut | None = None
 
@@ -113,6 +148,7 @@ class Sessions:
             if session.last_used_ms + session.timeout_ms > stamp_ms
         }
         self._sessions = sessions
+        self.bytes = sum([session.bytes for session in sessions.values()])
         self._next_expiry_ms = min(
             (session.last_used_ms + session.timeout_ms for session in self), default=1 << 63
         )
@@ -126,18 +162,33 @@ class Sessions:
             self._cut.before_change(session)
         session.last_used_ms = stamp_ms
         if floor > session.floor:
-            session.raise_floor(floor)
+            self.bytes -= session.raise_floor(floor)
         if sequence < session.floor:
             return Lookup.BELOW_FLOOR
         replies = session.replies
         if sequence in replies:
             return replies[sequence]
-        return Lookup.NEW if len(replies) < self._replies_max else FULL
+        if len(replies) >= self._replies_max or session.bytes >= self._session_bytes_max:
+            return FULL
+        return Lookup.NEW
 
     def keep(self, session_id: int, sequence: int, reply: Reply) -> None:
         """What the command that `lookup` called NEW was answered."""
         # `lookup` has just called before_change; a command cannot end its own session.
-        self._sessions[session_id].replies[sequence] = reply
+        self.bytes += self._sessions[session_id].keep(sequence, reply)
+        while self.bytes > self._shard_bytes_max and len(self._sessions) > 1:
+            self._end_idlest(session_id)
+
+    def _end_idlest(self, spared_id: int) -> None:
+        """End the session unused for longest. What its owner sends again is refused as that of an
+        unknown session, never run again; its owner says UNCERTAIN."""
+        # Not by the order of the dict, which is another one after a snapshot was loaded.
+        idlest = min(
+            (session for session in self if session.id != spared_id),
+            key=lambda session: (not session.bytes, session.last_used_ms, session.id),
+        )
+        self.bytes -= idlest.bytes
+        del self._sessions[idlest.id]
 
     # --- Snapshots.
 
@@ -152,6 +203,27 @@ class Sessions:
         session_id, timeout_ms, last_used_ms, floor, replies = state
         session = Session(session_id, timeout_ms, last_used_ms)
         session.floor = floor
-        session.replies = {sequence: unpack_reply(reply) for sequence, reply in replies}
+        for sequence, reply in replies:
+            self.bytes += session.keep(sequence, unpack_reply(reply))
         self._sessions[session_id] = session
         self._next_expiry_ms = 0  # Looked up again at the next registration.
+
+
+def size_of_reply(reply: Any) -> int:
+    """About how many bytes a reply takes: the same on every replica, also after a snapshot, which
+    turns a tuple into a list."""
+    match reply:
+        case bytes():
+            return 32 + len(reply)
+        case list() | tuple():
+            return 32 + sum([size_of_reply(one) for one in reply])
+        case ErrorReply(_, text):
+            return 32 + len(text)
+        case MapReply(pairs):
+            return 32 + sum([size_of_reply(key) + size_of_reply(one) for key, one in pairs])
+        case SetReply(members):
+            return 32 + sum([size_of_reply(one) for one in members])
+        case VerbatimReply(_, text):
+            return 32 + len(text)
+        case _:
+            return 32

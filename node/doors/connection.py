@@ -157,6 +157,7 @@ class Connection(asyncio.Protocol):
         self.idle_lanes.clear()
         for lane in self._lanes.values():
             lane.drop_waiting()
+        self._lanes.clear()  # They know us: counting alone frees both now.
 
     # --- Commands.
 

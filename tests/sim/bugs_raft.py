@@ -72,45 +72,41 @@ class ForgetsItsVote(WatchedCore):
 
 
 class VotesForAnyLog(WatchedCore):
-    def _on_request_vote(self, message: RequestVote) -> None:
-        super()._on_request_vote(replace(message, last=ANY))
-
-    def _on_request_pre_vote(self, message: RequestPreVote) -> None:
-        super()._on_request_pre_vote(replace(message, last=ANY))
+    def receive(self, message: Message, now: int) -> None:
+        if isinstance(message, RequestVote | RequestPreVote):
+            message = replace(message, last=ANY)
+        super().receive(message, now)
 
 
 class AppendsAfterAnything(WatchedCore):
     """No look at the entry before (Raft §5.3)."""
 
-    def _on_append_entries(self, message: AppendEntries) -> None:
-        term = self._log.term_at(message.previous.index)
-        if term is not None and message.term >= self._term:
-            message = replace(message, previous=EntryId(term, message.previous.index))
-        super()._on_append_entries(message)
+    def receive(self, message: Message, now: int) -> None:
+        if isinstance(message, AppendEntries) and message.term >= self.term:
+            index = message.previous.index
+            term = self.term_at(index)
+            if term is not None:
+                message = replace(message, previous=EntryId(term, index))
+        super().receive(message, now)
 
 
 class TruncatesAlways(WatchedCore):
     """A late copy of an append drops what came after it."""
 
-    def _on_append_entries(self, message: AppendEntries) -> None:
-        first = message.previous.index + 1 + len(message.entries)
-        if (
-            message.entries
-            and message.term == self._term
-            and self._log.commit_index < first <= self._log.last_index
-        ):
-            self._log.truncate(first)
-            self._saves.truncated(first)
-        super()._on_append_entries(message)
+    def receive(self, message: Message, now: int) -> None:
+        if isinstance(message, AppendEntries) and message.entries and message.term == self.term:
+            first = message.entries[-1].index + 1
+            if self.commit_index < first <= self.last.index:
+                self._log.truncate(first)
+                self._saves.truncated(first)
+        super().receive(message, now)
 
 
 class IgnoresOldLeaders(WatchedCore):
-    def _on_heartbeat(self, message: Heartbeat) -> None:
-        if message.term >= self._term:
-            super()._on_heartbeat(message)
-
-    def _refuse_old_leader(self, message: AppendEntries | InstallSnapshot) -> None:
-        pass
+    def receive(self, message: Message, now: int) -> None:
+        is_leaders = isinstance(message, AppendEntries | Heartbeat | InstallSnapshot)
+        if not (is_leaders and message.term < self.term):
+            super().receive(message, now)
 
 
 class LeadsWithoutAnEmptyEntry(WatchedCore):
@@ -122,10 +118,22 @@ class LeadsWithoutAnEmptyEntry(WatchedCore):
 
 
 class AcknowledgesTheWholeLog(WatchedCore):
-    """Behind what a heartbeat or a probe confirms may stand entries that will be replaced."""
+    """Behind what an append confirms may stand entries that will be replaced."""
 
-    def _acknowledge(self, target: ReplicaId, match_index: int) -> None:
-        super()._acknowledge(target, max(match_index, self._log.last_index))
+    def ready(self) -> Ready | None:
+        ready = super().ready()
+        if ready is None:
+            return None
+        whole = self.last.index
+        return replace(
+            ready,
+            send_after_sync=tuple(
+                replace(one, match_index=max(one.match_index, whole))
+                if isinstance(one, AppendReply) and one.is_success
+                else one
+                for one in ready.send_after_sync
+            ),
+        )
 
 
 def _commit_any_term(self: Leadership, saved_index: int) -> bool:
