@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ from .commands.internal import PUT_TOPOLOGY, read_topology
 from .data.keyspace import INTERNAL_DB, Keyspace
 from .engine import Engine, EngineConfig
 from .errors import Corrupt, IdentityError
+from .leaders import Leaders, Led
 from .leadership import Leadership
 from .raft.core import RaftCore
 from .raft.types import (
@@ -59,6 +60,10 @@ class NodeTransport(Transport, Protocol):
         ...
 
     def update_topology(self, topology: Topology) -> None: ...
+
+    def tell_leaders(self, told: Sequence[Led], *, is_urgent: bool) -> None:
+        """Let all nodes know who leads; on a new stream all that was ever told is told (D5)."""
+        ...
 
 
 class StartMark(Protocol):
@@ -122,6 +127,7 @@ class Node:
         self.config = config
         self.topology = topology
         self.parts = parts or Parts()
+        self.leaders = Leaders()
         self.topology_changed: Callable[[Topology], None] = lambda _topology: None
         self._clock = clock
         self._runtime = runtime
@@ -173,9 +179,11 @@ class Node:
             self.name,
             RouterConfig(config.session_timeout_ms, config.forward_pending_max),
             engine=self.engine,
+            runtime=runtime,
             transport=transport,
             clock=clock,
-            first_node_of=self._first_node_of,
+            leaders=self.leaders,
+            nodes_of=self._nodes_of,
             first_id=seeds.getrandbits(62),
         )
         self.leadership = Leadership(
@@ -186,7 +194,7 @@ class Node:
             topology=lambda: self.topology,
         )
         self.engine.snapshotting = self.snapshotting
-        self.engine.leader_changed = self.router.leader_changed
+        self.engine.leader_changed = self._leader_changed
         self.engine.meta_applied = self._meta_applied
         missing = self._missing(found.keys())
         if mark.is_started and missing:
@@ -288,9 +296,29 @@ class Node:
         assert info is not None, f"the topology names no node {name}"
         return Voter(ReplicaId(replica), NodeId(name), info.incarnation)
 
-    def _first_node_of(self, shard_id: ShardId) -> NodeId | None:
-        replicas = self.topology.replicas_of(shard_id)
-        return NodeId(replicas[0].node) if replicas else None
+    def _nodes_of(self, shard_id: ShardId) -> list[NodeId]:
+        return [NodeId(one.node) for one in self.topology.replicas_of(shard_id)]
+
+    # --- Who leads, here and elsewhere (correctness D5).
+
+    def _leader_changed(self, shard: Shard) -> None:
+        leader = shard.leader_node()
+        if leader is not None:
+            news = self.leaders.learn_all([Led(shard.id, shard.core.term, leader)])
+            self._transport.tell_leaders(news, is_urgent=True)
+        self.router.leader_changed(shard.id)
+
+    def leaders_received(self, _node: NodeId, told: Sequence[Led]) -> None:
+        """Another node says who leads. What its own replicas have seen comes from the nodes that
+        hold them; the rest is passed on only where something leaves anyway."""
+        is_known = self.topology.node
+        shards = self.topology.shards
+        news = self.leaders.learn_all(
+            one for one in told if is_known(one.node) and (one.shard < shards or one.shard == META_SHARD)
+        )
+        self._transport.tell_leaders(news, is_urgent=False)
+        for one in news:
+            self.router.leader_changed(one.shard)
 
     # --- Time.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from ..cluster.slots import ShardId
     from .clock import Clock
+    from .leaders import Leaders, Led
     from .names import Address, Names
 
 BATCH_BYTES_MAX = 4 << 20  # One frame, unless a single message is larger.
@@ -90,6 +91,8 @@ class LinkOwner(Protocol):
     @property
     def epoch(self) -> int: ...
     def topology_json(self) -> bytes: ...
+    @property
+    def leaders(self) -> Leaders: ...
     def link_changed(self, link: Link) -> None: ...
 
 
@@ -125,6 +128,8 @@ class Link:
         self._forwards: deque[bytes] = deque()
         self._answers: deque[tuple[Answer, int]] = deque()
         self._bounced: list[Answer] = []
+        self._leaders: dict[ShardId, Led] = {}  # To be told with the next frame.
+        self._tells_leaders = False
         self._has_overflowed = False
         self._sends_patient = False
         self._framed_ns = 0
@@ -164,6 +169,17 @@ class Link:
             self.queue_bytes += size
             self._answers.append((answer, size))
 
+    def tell(self, one: Led, *, is_urgent: bool = True) -> None:
+        """Say who leads a shard, at the next flush or with the next frame there is. Bounded by the
+        shards there are; on a new stream all is said."""
+        self._leaders[one.shard] = one
+        self._tells_leaders |= is_urgent
+
+    def told(self, one: Led) -> None:
+        """The peer says so itself."""
+        if self._leaders.get(one.shard) == one:
+            del self._leaders[one.shard]
+
     def _has_room(self, size: int) -> bool:
         if not self.log.is_live:
             self.counters.dropped += 1
@@ -202,7 +218,9 @@ class Link:
 
     @property
     def _has_urgent(self) -> bool:
-        return bool(self._appends or self._control or self._forwards or self._answers)
+        return bool(
+            self._appends or self._control or self._forwards or self._answers or self._tells_leaders
+        )
 
     @property
     def _is_backed_up(self) -> bool:
@@ -231,6 +249,11 @@ class Link:
         if is_stale:
             batch.topology = self._owner.topology_json()
             self.known_epoch = self._owner.epoch
+        if self._leaders:
+            for one in self._leaders.values():
+                batch.leaders.add(shard=one.shard, term=one.term, node=one.node)
+            self._leaders.clear()
+        self._tells_leaders = False
         room = BATCH_BYTES_MAX - self._put_control(batch)
         if self._forwards:
             forwards = _take(self._forwards, room)
@@ -336,6 +359,8 @@ class Link:
         self._last_refusal = ""
         # What was sent on a stream that broke may not have arrived.
         self.known_epoch = welcome.epoch
+        for one in self._owner.leaders:
+            self.tell(one)
 
     def _broke(self, error: StreamBroken) -> None:
         self.counters.breaks += 1

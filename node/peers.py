@@ -21,17 +21,26 @@ from google.protobuf.message import DecodeError
 from ..cluster.topology import NodeInfo, Topology
 from ..proto import peer_pb2 as pb
 from .bulk import BulkSender, SnapshotSink, Transfer
+from .leaders import Leaders
 from .names import Address, Names
 from .peer_link import Link, LinkCounters, LocalNode
 from .raft.types import InstallSnapshot, Message, NodeId
 from .skew import ClockOffsets
-from .wire import PROTOCOL_VERSION, WireError, take_messages, unpack_answers, unpack_forwards
+from .wire import (
+    PROTOCOL_VERSION,
+    WireError,
+    take_leaders,
+    take_messages,
+    unpack_answers,
+    unpack_forwards,
+)
 
 if TYPE_CHECKING:
     from random import Random
 
     from ..cluster.slots import ShardId
     from .clock import Clock
+    from .leaders import Led
     from .request import Answer, Forward
 
 GRPC_OFFSET = 2  # From a node's base port.
@@ -68,6 +77,10 @@ class PeerHandler(Protocol):
 
     def topology_received(self, topology: Topology) -> None:
         """A peer knows a newer one."""
+        ...
+
+    def leaders_received(self, node: NodeId, told: Sequence[Led]) -> None:
+        """Whom `node` knows to lead; `tell_leaders` passes on what is news (D5)."""
         ...
 
     def address_seen(self, node: NodeId, host: str, port: int) -> None:
@@ -109,6 +122,7 @@ class Peers:
         self.links: dict[NodeId, Link] = {}
         self.refused: dict[str, int] = {}  # Hellos refused here, by who it said it was.
         self.offsets = ClockOffsets()
+        self.leaders = Leaders()  # What every peer was told, or is told when it comes.
         self._config = config
         self._clock = clock
         self._rng = rng
@@ -250,6 +264,14 @@ class Peers:
         if not self._topology_json:
             self._topology_json = json.dumps(self._topology.to_json()).encode()
         return self._topology_json
+
+    def tell_leaders(self, told: Sequence[Led], *, is_urgent: bool) -> None:
+        """Pass on to everybody who leads: with the next flush, or with what else leaves."""
+        for one in self.leaders.learn_all(told):
+            for node, link in self.links.items():
+                link.tell(one, is_urgent=is_urgent)
+                if is_urgent:
+                    self._touched[node] = link
 
     def update_topology(self, topology: Topology) -> None:
         """The meta group decided: dial who is new, drop who left, tell who does not know."""
@@ -423,6 +445,11 @@ class Peers:
             now_ns=self._clock.now_ns(),
         )
         self._compare_epochs(link, batch)
+        if batch.leaders:
+            told = take_leaders(batch.leaders)
+            self._handler.leaders_received(link.node, told)
+            for one in told:
+                link.told(one)
         if batch.messages:
             self._handler.receive(link.node, take_messages(batch.messages))
         if batch.answers:

@@ -8,7 +8,7 @@ at its deadline it is answered with what is known of its fate. Pure but for what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from .errors import (
     SessionUnknown,
     Unavailable,
 )
+from .outbox import Outbox
 from .raft.types import NodeId
 from .request import Answer, Done, Forward, NotApplied, Outcome, Request, Unknown
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from .clock import Clock
     from .engine import Engine
-    from .runtime import Transport
-    from .shard import Shard
+    from .leaders import Leaders
+    from .runtime import Runtime, Transport
 
 ANSWER_GRACE_NS = 200_000_000  # An answer may come this much after the deadline it was given.
 
@@ -67,9 +68,11 @@ class Router:
         config: RouterConfig,
         *,
         engine: Engine,
+        runtime: Runtime,
         transport: Transport,
         clock: Clock,
-        first_node_of: Callable[[ShardId], NodeId | None],
+        leaders: Leaders,
+        nodes_of: Callable[[ShardId], Sequence[NodeId]],
         # At random: an answer to what this node's last process forwarded may still arrive, and must
         # not be taken for the answer to one of ours.
         first_id: int,
@@ -79,22 +82,26 @@ class Router:
         self._config = config
         self._engine = engine
         self._transport = transport
+        self._outbox = Outbox(clock=clock, runtime=runtime, transport=transport, wake=engine.wake)
         self._clock = clock
-        self._first_node_of = first_node_of
+        self._leaders = leaders
+        self._nodes_of = nodes_of
         self._sessions: dict[ShardId, _Session] = {}
         self._parked: dict[ShardId, list[Request]] = {}
         self._parked_count = 0
         self._in_flight: dict[int, tuple[Request, NodeId]] = {}
         self._next_id = first_id
-        self._hints: dict[ShardId, NodeId] = {}  # Of shards this node has no replica of.
+        # Of shards this node has no replica of: whom a NotLeader named since the last news, and how
+        # often nobody knew, or whom we asked was gone.
+        self._hints: dict[ShardId, NodeId] = {}
+        self._misses: dict[ShardId, int] = {}
 
     # --- From a door.
 
     def submit(self, request: Request) -> None:
         """Take a request; `request.complete` is called exactly once, sooner or later."""
-        shard = self._engine.shards.get(request.shard)
-        if shard is not None and shard.is_leader:
-            self._engine.submit(shard, request)
+        if self._is_led_here(request.shard):
+            self._route(request)
         elif not request.may_pass_on:
             request.complete(NotApplied(NotLeader(self.leader_of(request.shard))))
         elif self.pending >= self._config.pending_max:
@@ -102,19 +109,52 @@ class Router:
         else:
             self._pass_on(request)
 
+    def _route(self, request: Request) -> None:
+        """Bring a request that was let in to where its shard is led now."""
+        shard = self._engine.shards.get(request.shard)
+        if shard is not None and shard.is_leader:
+            self._engine.submit(shard, request)
+        else:
+            self._pass_on(request)
+
+    def _is_led_here(self, shard_id: ShardId) -> bool:
+        shard = self._engine.shards.get(shard_id)
+        return shard is not None and shard.is_leader
+
     @property
     def pending(self) -> int:
         return len(self._in_flight) + self._parked_count
 
     def leader_of(self, shard_id: ShardId) -> NodeId | None:
         """The node believed to lead, if any is."""
+        known = self._leaders.of(shard_id)
         shard = self._engine.shards.get(shard_id)
         if shard is not None:
-            return shard.leader_node()
-        return self._hints.get(shard_id) or self._first_node_of(shard_id)
+            leader = shard.leader_node()
+            if leader is None and known is not None and known.term > shard.core.term:
+                return known.node  # Our replica has not heard of it: it was away.
+            return leader
+        hint = self._hints.get(shard_id)
+        return hint if hint is not None or known is None else known.node
+
+    def _target_of(self, shard_id: ShardId) -> NodeId | None:
+        """Whom to ask. Without a replica here to learn it from, one after the other is tried."""
+        leader = self.leader_of(shard_id)
+        if shard_id in self._engine.shards:
+            return leader
+        misses = self._misses.get(shard_id, 0)
+        if leader is not None and not misses:
+            return leader
+        nodes = self._nodes_of(shard_id)
+        return nodes[misses % len(nodes)] if nodes else None
+
+    def _missed(self, shard_id: ShardId) -> None:
+        """Whom we asked knows of no leader, or is gone."""
+        self._hints.pop(shard_id, None)
+        self._misses[shard_id] = self._misses.get(shard_id, 0) + 1
 
     def _pass_on(self, request: Request) -> None:
-        leader = self.leader_of(request.shard)
+        leader = self._target_of(request.shard)
         if leader is None or leader == self._name:
             self._park(request)
             return
@@ -137,7 +177,7 @@ class Router:
         session = self._sessions.get(request.shard)
         request.floor = session.floor if session is not None else 0
         self.forwarded += 1
-        self._transport.forward(
+        self._outbox.forward(
             leader,
             Forward(
                 id=number,
@@ -152,7 +192,14 @@ class Router:
                 commands=request.commands,
             ),
         )
-        self._engine.wake()
+
+    def _taken(self, number: int) -> tuple[Request, NodeId] | None:
+        """What was sent under that number, which is not waited for any more."""
+        found = self._in_flight.pop(number, None)
+        if found is not None:
+            request, target = found
+            self._outbox.settled(target, number, has_write=request.has_write)
+        return found
 
     def _park(self, request: Request) -> None:
         self._parked.setdefault(request.shard, []).append(request)
@@ -169,11 +216,13 @@ class Router:
             session.is_opening = False
             if isinstance(outcome, Done) and isinstance(outcome.replies[0], int):
                 session.id = outcome.replies[0]
-            self._unpark(shard_id)
+                self._unpark(shard_id)
+            # Otherwise a tick tries again: at once could be a storm.
 
         timeout = b"%d" % self._config.session_timeout_ms
         deadline_ns = self._clock.now_ns() + 1_000_000_000
-        self.submit(
+        # Not by `submit`: it is not one request more, but what others wait for.
+        self._pass_on(
             Request(
                 shard_id,
                 0,
@@ -218,31 +267,40 @@ class Router:
 
     def receive_answers(self, node: NodeId, answers: Iterable[Answer]) -> None:
         for answer in answers:
-            request, _ = self._in_flight.pop(answer.id, (None, None))
-            if request is None:
+            found = self._taken(answer.id)
+            if found is None:
                 continue  # It was given up on, or sent again elsewhere.
+            request, target = found
             match answer.outcome:
                 case Done():
                     self._finish(request, answer.outcome)
                 case NotApplied(error):
-                    if isinstance(error, NotLeader) and error.hint is not None:
-                        self._hints[request.shard] = NodeId(error.hint)
+                    if isinstance(error, NotLeader):
+                        self._note_hint(request.shard, target, error.hint)
                     self._try_again(request, error)
                 case Unknown():
                     # Under a session it can be sent again: it is applied once.
                     request.is_uncertain = True
                     self._park(request)
 
+    def _note_hint(self, shard_id: ShardId, target: NodeId | None, hint: str | None) -> None:
+        if shard_id in self._engine.shards:
+            return  # Our own replica knows best.
+        if hint is None or hint in (self._name, target):
+            self._missed(shard_id)
+        else:
+            self._hints[shard_id] = NodeId(hint)
+            self._misses.pop(shard_id, None)
+
     def peer_down(self, node: NodeId) -> None:
         """What was on its way to `node` may or may not have arrived there."""
         for number, (request, target) in list(self._in_flight.items()):
             if target == node:
-                del self._in_flight[number]
+                self._taken(number)
                 request.is_uncertain = request.is_uncertain or request.has_write
                 self._park(request)
-        for shard_id, hint in list(self._hints.items()):
-            if hint == node:
-                del self._hints[shard_id]
+        for shard_id in [one for one, hint in self._hints.items() if hint == node]:
+            del self._hints[shard_id]
 
     def _finish(self, request: Request, outcome: Outcome) -> None:
         session = self._sessions.get(request.shard)
@@ -257,22 +315,29 @@ class Router:
 
     # --- Time.
 
-    def leader_changed(self, shard: Shard) -> None:
-        if shard.leader_node() is not None and shard.id in self._parked:
-            self._unpark(shard.id)
+    def leader_changed(self, shard_id: ShardId) -> None:
+        self._hints.pop(shard_id, None)
+        self._misses.pop(shard_id, None)
+        if shard_id in self._parked and self.leader_of(shard_id) is not None:
+            self._unpark(shard_id)
 
     def tick(self) -> None:
         """Try what is parked again; give up on what is late."""
         now = self._clock.now_ns()
         for shard_id in list(self._parked):
-            self._unpark(shard_id)
+            is_known = self._target_of(shard_id) not in (None, self._name)
+            if is_known or self._is_led_here(shard_id):
+                self._unpark(shard_id)
+            else:
+                self._give_up_late(shard_id, now)
         late = [
             number
             for number, (request, _) in self._in_flight.items()
             if request.deadline_ns + ANSWER_GRACE_NS <= now
         ]
         for number in late:
-            request, _ = self._in_flight.pop(number)
+            request, _ = self._in_flight[number]
+            self._taken(number)
             request.is_uncertain = request.is_uncertain or request.has_write
             self._finish_late(request)
 
@@ -288,7 +353,21 @@ class Router:
                 # try of it may stand in the log already.
                 self._resend(request)
             else:
-                self.submit(request)
+                self._route(request)
+
+    def _give_up_late(self, shard_id: ShardId, now_ns: int) -> None:
+        """Nobody is known to lead: all there is to do for those who wait is to watch the time."""
+        late = [one for one in self._parked[shard_id] if one.deadline_ns <= now_ns]
+        if not late:
+            return
+        left = [one for one in self._parked[shard_id] if one.deadline_ns > now_ns]
+        self._parked_count -= len(late)
+        if left:
+            self._parked[shard_id] = left
+        else:
+            del self._parked[shard_id]
+        for request in late:
+            self._finish_late(request)
 
     def _resend(self, request: Request) -> None:
         session = self._sessions.get(request.shard)
@@ -296,7 +375,7 @@ class Router:
             self._session_lost(request)
             return
         shard = self._engine.shards.get(request.shard)
-        leader = self.leader_of(request.shard)
+        leader = self._target_of(request.shard)
         if shard is not None and shard.is_leader:
             request.floor = session.floor
             self._engine.submit(shard, self._as_local_try(request))
@@ -316,7 +395,7 @@ class Router:
                     self._try_again(request, error)
                 case Unknown():
                     request.is_uncertain = True
-                    self._finish_late(request)
+                    self._park(request)  # Under its session it can be tried again.
 
         return Request(
             request.shard,

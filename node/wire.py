@@ -24,6 +24,7 @@ from .errors import (
     TrimaranError,
     Unavailable,
 )
+from .leaders import Led
 from .raft.types import (
     AppendEntries,
     AppendReply,
@@ -220,6 +221,11 @@ def take_messages(
 ) -> list[tuple[ShardId, Message]]:
     """All messages of a batch; raises WireError."""
     return [(ShardId(one.shard), take_message(one)) for one in messages]
+
+
+def take_leaders(told: Iterable[pb.Led]) -> list[Led]:
+    """Who leads, as a batch says."""
+    return [Led(ShardId(one.shard), one.term, NodeId(one.node)) for one in told]
 
 
 def size_of(message: Message) -> int:

@@ -79,7 +79,7 @@ class Refusal(_message.Message):
     def __init__(self, text: _Optional[str] = ..., is_temporary: bool = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology")
+    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology", "leaders")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,7 @@ class Batch(_message.Message):
     FORWARDS_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    LEADERS_FIELD_NUMBER: _ClassVar[int]
     version: int
     cluster_id: int
     source_incarnation: int
@@ -102,7 +103,18 @@ class Batch(_message.Message):
     forwards: bytes
     answers: bytes
     topology: bytes
-    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ...) -> None: ...
+    leaders: _containers.RepeatedCompositeFieldContainer[Led]
+    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ..., leaders: _Optional[_Iterable[_Union[Led, _Mapping]]] = ...) -> None: ...
+
+class Led(_message.Message):
+    __slots__ = ("shard", "term", "node")
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    shard: int
+    term: int
+    node: str
+    def __init__(self, shard: _Optional[int] = ..., term: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
 
 class ShardMessage(_message.Message):
     __slots__ = ("shard", "source", "target", "term", "request_pre_vote", "pre_vote", "request_vote", "vote", "append_entries", "append_reply", "heartbeat", "heartbeat_reply", "install_snapshot", "timeout_now")

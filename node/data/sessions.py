@@ -8,7 +8,7 @@ digest. Raft dissertation §6.3; correctness A8.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any  # Packed state.
 
@@ -27,7 +27,7 @@ from ..errors import CommandError
 SESSIONS_MAX = 10_000
 REPLIES_MAX = 4_096  # Of one session.
 # Bytes in kept replies, about. Both are looked at before a command runs: its reply comes on top.
-SESSION_BYTES_MAX = 4 << 20
+SESSION_BYTES_MAX = 32 << 20
 SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.
 
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
@@ -76,9 +76,8 @@ class Session:
     def raise_floor(self, floor: int) -> int:
         """Forget the replies the sender has seen or given up on; their bytes."""
         replies = self.replies
-        if floor - self.floor <= len(replies):
-            known = range(self.floor, floor)
-        else:  # A jump: walk what there is instead.
+        known: Iterable[int] = range(self.floor, floor)
+        if floor - self.floor > len(replies):  # A jump: walk what there is instead.
             known = [sequence for sequence in replies if sequence < floor]
         freed = 0
         for sequence in known:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any  # Arguments passed through.
+from typing import TYPE_CHECKING, Any  # Arguments passed through.
 
-from trimaran.node.data.buckets import Bucket
 from trimaran.node.data.cut import KeyspaceCut
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.sessions import Lookup, Sessions
 from trimaran.node.engine import Engine
 from trimaran.node.errors import NoQuorum
-from trimaran.node.raft.types import Entry
 from trimaran.node.request import Done, NotApplied, Outcome, Request
 from trimaran.node.router import Router
 from trimaran.node.storage.snapshots import Snapshots
-from trimaran.node.storage.wal import ShardSave, Staged
 from trimaran.proto.reply import OK
 
 from .planted import Bug
 from .schedule import MS
 from .watch import WATCHED, WatchedLog, WatchedShard
+
+if TYPE_CHECKING:
+    from trimaran.node.data.buckets import Bucket
+    from trimaran.node.storage.wal import ShardSave, Staged
 
 # --- The log.
 
@@ -217,7 +218,7 @@ BUGS: tuple[Bug, ...] = (
         patches=((Sessions, "lookup", _always_new),)),
     Bug("a read without a barrier", "R10", "not linearizable", replace(WATCHED, shard=ReadsWithoutABarrier)),
     Bug("reads are answered after stepping down", "R10", "not linearizable",
-        replace(WATCHED, shard=AnswersReadsLate), flavours=("partitions", "pauses")),
+        replace(WATCHED, shard=AnswersReadsLate), flavours=("partitions", "usurpers")),
     Bug("unknown is called not applied", "D2", "not linearizable",
         replace(WATCHED, shard=CallsTheUnknownNotApplied)),
     Bug("the last try speaks for all", "D2", "not linearizable",

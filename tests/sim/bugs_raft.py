@@ -27,7 +27,6 @@ from trimaran.node.raft.types import (
 from .planted import Bug
 from .watch import WATCHED, WatchedCore
 
-
 ANY = EntryId(1 << 40, 1 << 40)  # Behind every log.
 
 
@@ -207,7 +206,7 @@ BUGS: tuple[Bug, ...] = (
         "R7",
         "not finished|not answered",
         replace(WATCHED, core=IgnoresOldLeaders),
-        flavours=("storms", "partitions"),
+        flavours=("usurpers",),
     ),
     Bug(
         "a follower may vote again in its term",

@@ -83,7 +83,8 @@ class Faults:
     def _crash(self, nodes: list[NodeId], *, is_power_cut: bool) -> None:
         for node in nodes:
             self._cluster.crash(node, is_power_cut=is_power_cut)
-            self._later(self._some(1500 * MS), lambda node=node: self._cluster.restart(node))  # type: ignore[misc]  # a bound loop variable
+            longest_ns = self._rng.choice((30, 1500)) * MS
+            self._later(self._some(longest_ns), lambda node=node: self._cluster.restart(node))  # type: ignore[misc]  # a bound loop variable
 
     def _away(self) -> None:
         """Down for so long that the log may be gone when it is back."""
@@ -129,19 +130,21 @@ class Faults:
         self._cluster.transfer_leadership(self._rng)
 
     def _usurp(self) -> None:
-        """The leaders are cut off until somebody campaigns, who is then cut off instead: it has a
-        higher term than everybody else and no majority."""
-        leaders = sorted(set(self._cluster.leaders()))
-        if len(leaders) == 1:
-            self._cluster.network.isolate(leaders)
-            self._await_candidate(self._schedule.now_ns + 4 * self._scenario.election_timeout_ns)
+        """A leader is cut off until somebody campaigns, who is then cut off instead: it has a higher
+        term than everybody else and no majority."""
+        leaders = self._cluster.leaders()
+        if leaders:
+            leader = self._rng.choice(leaders)
+            self._cluster.network.isolate([leader])
+            end_ns = self._schedule.now_ns + 4 * self._scenario.election_timeout_ns
+            self._await_candidate(leader, end_ns)
 
-    def _await_candidate(self, end_ns: int) -> None:
-        candidates = self._cluster.candidates()
+    def _await_candidate(self, leader: NodeId, end_ns: int) -> None:
+        candidates = [node for node in self._cluster.candidates() if node != leader]
         if candidates or self._schedule.now_ns >= end_ns:
             self._cluster.network.heal()
             if candidates:
                 self._cluster.network.isolate(candidates[:1])
                 self._later(self._some(1000 * MS), self._cluster.network.heal)
         else:
-            self._later(MS, lambda: self._await_candidate(end_ns))
+            self._later(MS // 2, lambda: self._await_candidate(leader, end_ns))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .linearizability import Answer, Command, Operation, Verdict, check_key
+
+
+def has_write(commands: Sequence[Command]) -> bool:
+    return any(command[0] != b"GET" for command in commands)
 
 
 @dataclass(slots=True)
@@ -13,27 +18,34 @@ class History:
 
     operations: dict[bytes, list[Operation]] = field(default_factory=dict)
     _place: int = 0
+    _unknown: dict[bytes, int] = field(default_factory=dict)
 
     def invoke(self, client: int, key: bytes, commands: tuple[Command, ...]) -> Operation:
         self._place += 1
         operation = Operation(client, key, commands, self._place)
         self.operations.setdefault(key, []).append(operation)
-        for command in commands:
-            if command[0] == b"SETPX":  # From now on it may vanish, once.
-                vanish = ((b"VANISH", command[2]),)
-                self.operations[key].append(Operation(client, key, vanish, self._place))
+        if has_write(commands):
+            self._unknown[key] = self._unknown.get(key, 0) + 1
         return operation
 
     def answer(self, operation: Operation, answers: tuple[Answer, ...]) -> None:
         self._place += 1
+        if has_write(operation.commands):
+            self._unknown[operation.key] -= 1
         operation.returned = self._place
         operation.answers = answers
 
     def withdraw(self, operation: Operation) -> None:
         """It surely had no effect: the history must be explained without it."""
+        if has_write(operation.commands):
+            self._unknown[operation.key] -= 1
         self.operations[operation.key] = [
             other for other in self.operations[operation.key] if other is not operation
         ]
+
+    def unknown(self, key: bytes) -> int:
+        """How many writes of `key` have no outcome, or none yet."""
+        return self._unknown.get(key, 0)
 
     def count(self) -> int:
         return sum(len(operations) for operations in self.operations.values())

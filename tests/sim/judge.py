@@ -263,14 +263,14 @@ class Judge:
         for entry in entries:
             known = chosen.get(entry.index)
             if known is None:
-                self._choose(node, shard, entry, core.term)
+                self._choose(node, shard, entry, core)
             elif (known.term, known.checksum) != (entry.term, _checksum(entry)):
                 raise Violation(
                     f"{node} shard {shard} commits {entry.id}, but {known.term} was "
                     f"committed at {entry.index}"
                 )
 
-    def _choose(self, node: NodeId, shard: ShardId, entry: Entry, term: int) -> None:
+    def _choose(self, node: NodeId, shard: ShardId, entry: Entry, core: RaftCore) -> None:
         chosen = self._chosen[shard]
         if entry.index != len(chosen) + 1:
             raise Violation(
@@ -279,11 +279,11 @@ class Judge:
         holders = [
             one for one in self._nodes if self._durable[one, shard].holds(entry.index, entry.term)
         ]
-        if len(holders) * 2 <= len(self._nodes):
+        if len(holders) * 2 <= len(core.voters):
             raise Violation(
                 f"{node} shard {shard} commits {entry.id}, which only {holders} have on disk"
             )
-        chosen[entry.index] = _Chosen(entry.term, _checksum(entry), term)
+        chosen[entry.index] = _Chosen(entry.term, _checksum(entry), core.term)
 
     # --- State machines.
 

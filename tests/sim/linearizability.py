@@ -2,19 +2,19 @@
 
 Wing and Gong's search with Lowe's memory of what was tried (Lowe, "Testing for linearizability",
 2017). An operation whose outcome is unknown may take effect at any time after it was asked for, or
-never. The model of a key is its value or nothing; of a volatile key also which SET it stems from,
-so that it may vanish at any time but never come back.
+never. The model of a key is its value or nothing; a volatile value may vanish at any time, but
+never come back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 Command = tuple[bytes, ...]  # Name and arguments without the key: `(b"SET", b"v")`.
 Answer = None | int | bytes
-State = bytes | None | tuple[bytes, int]  # A volatile value is (value, which SET).
+State = bytes | None | tuple[bytes]  # A volatile value is a tuple of one.
 
 STATES_MAX = 2_000_000  # Tried for one key; beyond it the answer is UNDECIDED.
 
@@ -53,11 +53,8 @@ def execute(state: State, command: Command) -> tuple[State, Answer]:
             return state, value
         case (b"SET", new):
             return new, b"OK"
-        case (b"SETPX", new, token):  # The state knows which SET it stems from.
-            return (new, int(token)), b"OK"
-        case (b"VANISH", token):  # The expiry of that SET, if its value still stands.
-            is_its = isinstance(state, tuple) and state[1] == int(token)
-            return (None if is_its else state), None
+        case (b"SETPX", new):
+            return (new,), b"OK"
         case (b"INCRBY", amount):
             total = int(value or b"0") + int(amount)
             return b"%d" % total, total
@@ -70,14 +67,20 @@ def execute(state: State, command: Command) -> tuple[State, Answer]:
             raise ValueError(f"the model does not know {command!r}")
 
 
-def _execute_all(state: State, operation: Operation) -> tuple[State, bool]:
-    """The state after all its commands, and whether the answers are those that were given."""
+def _ends(state: State, operation: Operation) -> list[State]:
+    """The states that the operation may leave, if its answers are those that were given."""
+    states = [state]
     is_known = operation.returned is not None
     for place, command in enumerate(operation.commands):
-        state, answer = execute(state, command)
-        if is_known and answer != operation.answers[place]:
-            return state, False
-    return state, True
+        if any(isinstance(one, tuple) for one in states) and None not in states:
+            states.append(None)  # Vanished just now.
+        results = [execute(one, command) for one in states]
+        answer = operation.answers[place] if is_known else None
+        states = []
+        for after, given in results:
+            if (not is_known or given == answer) and after not in states:
+                states.append(after)
+    return states
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class _Level:
     state: State
     done: int  # Bit set of the operations before.
     choices: list[int]  # Still to be tried in this place, last first.
+    ends: list[tuple[int, State]] = field(default_factory=list)  # Of the one tried now, last first.
 
 
 def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Verdict:
@@ -104,16 +108,18 @@ def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Ver
         if done & must == must:
             return Verdict.LINEARIZABLE
         level = stack[-1]
-        if not level.choices:
-            stack.pop()
-            if not stack:
-                return Verdict.BROKEN
-            state, done = stack[-1].state, stack[-1].done
+        if not level.ends:
+            if not level.choices:
+                stack.pop()
+                if not stack:
+                    return Verdict.BROKEN
+                done = stack[-1].done
+                continue
+            place = level.choices.pop()
+            ends = reversed(_ends(level.state, operations[place]))
+            level.ends = [(place, after) for after in ends]
             continue
-        place = level.choices.pop()
-        after, fits = _execute_all(level.state, operations[place])
-        if not fits:
-            continue
+        place, after = level.ends.pop()
         if operations[place].returned is None and after == level.state:
             continue  # An unknown outcome that changes nothing need not be placed at all.
         key = (level.done | 1 << place, after)
@@ -135,9 +141,11 @@ def _choices(operations: Sequence[Operation], done: int) -> list[int]:
     first_return: int | None = None
     known: list[tuple[int, int]] = []
     unknown: list[int] = []
-    for place, operation in enumerate(operations):
+    first = (~done & done + 1).bit_length() - 1  # All before it are done.
+    for place in range(first, len(operations)):
         if done >> place & 1:
             continue
+        operation = operations[place]
         if first_return is not None and operation.invoked > first_return:
             break
         if operation.returned is None:

@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any  # Attributes of any kind are put in place of others.
-
-from trimaran.node.node import Parts
+from typing import TYPE_CHECKING, Any  # Attributes of any kind are put in place of others.
 
 from .run import Failure, run
 from .scenarios import make_scenario
 from .watch import WATCHED
+
+if TYPE_CHECKING:
+    from trimaran.node.node import Parts
 
 SEEDS_MAX = 400
 

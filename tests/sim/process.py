@@ -54,7 +54,11 @@ class Process:
         runtime: Runtime = self.runtime
         settings = machine.settings
         directory = DataDirectory.open(
-            machine.disk, DIRECTORY, name=self.node_id, shards=settings.topology.shards, incarnation=1
+            machine.disk,
+            DIRECTORY,
+            name=self.node_id,
+            shards=settings.topology.shards,
+            incarnation=1,
         )
         directory.form(settings.topology.cluster_id)
         self.node = Node(
@@ -122,6 +126,8 @@ class Process:
 
     def _receive(self, source: NodeId, batch: Batch) -> None:
         self.transport.note_clock(source, batch.wall_ms)
+        if batch.leaders:
+            self.node.leaders_received(source, list(batch.leaders.values()))
         if batch.messages:
             self.node.receive(source, batch.messages)
         if batch.forwards:
@@ -130,6 +136,7 @@ class Process:
             self.node.receive_answers(source, batch.answers)
 
     def peer_up(self, node: NodeId) -> None:
+        self.transport.greet(node)
         self.runtime.run(lambda: self.node.peer_up(node))
 
     def peer_down(self, node: NodeId) -> None:

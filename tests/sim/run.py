@@ -15,17 +15,25 @@ from .judge import Violation
 from .scenarios import Scenario, make_scenario
 from .schedule import MS, SECOND, Schedule, Trace
 from .watch import WATCHED
-from .workload import Client, Key, PlainClient, SessionClient, Workload, make_keys, to_answer
+from .workload import (
+    GET,
+    Client,
+    Key,
+    PlainClient,
+    Reader,
+    SessionClient,
+    Workload,
+    make_keys,
+    to_answer,
+)
 
 if TYPE_CHECKING:
     from trimaran.node.node import Parts
     from trimaran.node.raft.types import NodeId
 
-    from .linearizability import Command
 
 HEAL_MAX_NS = 40 * SECOND  # All work must be finished so long after healing.
 STEPS_MAX = 3_000_000  # A run that goes on for ever is a failure too.
-GET: tuple[Command, ...] = ((b"GET",),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,19 @@ class Simulation:
             )
             for number in range(scenario.plain_clients)
         ]
+        if scenario.has_readers:
+            self._plain += [
+                Reader(
+                    200 + number,
+                    schedule,
+                    rng,
+                    self.cluster,
+                    self._workload,
+                    pause_ns=scenario.client_pause_ns,
+                    home=node,
+                )
+                for number, node in enumerate(self.cluster.nodes)
+            ]
         self._sessions: list[Client] = [
             SessionClient(
                 100 + number,

@@ -18,6 +18,7 @@ FLAVOURS: dict[str, dict[str, int]] = {
     "clocks": {"skew": 3, "kill": 1, "transfer": 8, "isolate": 1},
     "disks": {"stall": 4, "fail_sync": 2, "power": 3},
     "laggards": {"away": 5, "power": 2, "break": 1, "isolate": 1},
+    "usurpers": {"usurp": 5, "transfer": 1},
     "storms": {"one_way": 5, "isolate": 2, "usurp": 2, "pause": 2, "break": 1, "stall": 1},
     "everything": {
         "kill": 2, "power": 3, "power_all": 1, "isolate": 2, "one_way": 2, "break": 2,
@@ -25,6 +26,8 @@ FLAVOURS: dict[str, dict[str, int]] = {
     },
 }  # fmt: skip
 
+
+WITH_READERS = ("partitions", "pauses", "usurpers")  # Where a leader may not know that it is none.
 
 # On such days a third of what is said is lost and much of it comes far too late.
 STORM = NetworkProfile(
@@ -44,6 +47,7 @@ class Scenario:
     network: NetworkProfile
     plain_clients: int
     session_clients: int
+    has_readers: bool  # One more client at each node, which only reads.
     client_pause_ns: int
     kinds: tuple[str, ...]  # Of keys.
     election_timeout_ns: int
@@ -81,6 +85,7 @@ def make_scenario(seed: int) -> Scenario:
         network=STORM if flavour == "storms" else _network(rng),
         plain_clients=rng.choice((2, 3, 4)),
         session_clients=rng.choice((1, 2)),
+        has_readers=flavour in WITH_READERS,
         client_pause_ns=rng.randrange(10, 60) * MS,
         kinds=("volatile",) if is_about_time else ("counter", "text", "volatile"),
         election_timeout_ns=election_timeout_ns,
@@ -89,7 +94,7 @@ def make_scenario(seed: int) -> Scenario:
         segment_bytes=rng.choice((6, 8, 16, 64)) << 10,
         snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else 1 << 20,
         log_keep_bytes=rng.choice((0, 500, 2000)),
-        disk_max_ns=rng.choice((1, 3, 3, 50)) * MS,
+        disk_max_ns=(50 if flavour == "usurpers" else rng.choice((1, 3, 3, 50))) * MS,
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
         inflight_appends_max=rng.choice((2, 16, 64)),
     )

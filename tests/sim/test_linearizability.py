@@ -100,7 +100,7 @@ def test_commands_of_one_operation_take_effect_together() -> None:
 def test_volatile_value_may_vanish_but_not_come_back() -> None:
     def history(*seen: bytes | None) -> History:
         made = History()
-        asked = made.invoke(1, b"k", ((b"SETPX", b"v", b"1"),))
+        asked = made.invoke(1, b"k", ((b"SETPX", b"v"),))
         made.answer(asked, (b"OK",))
         for value in seen:
             made.answer(made.invoke(1, b"k", (GET,)), (value,))

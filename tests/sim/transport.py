@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from trimaran.node.leaders import Leaders
 from trimaran.node.raft.types import HeartbeatReply, InstallSnapshot, Message, NodeId
 from trimaran.node.skew import ClockOffsets
 
@@ -15,6 +16,7 @@ from .schedule import MS
 if TYPE_CHECKING:
     from trimaran.cluster.slots import ShardId
     from trimaran.cluster.topology import Topology
+    from trimaran.node.leaders import Led
     from trimaran.node.request import Answer, Forward
 
     from .machine import Machine
@@ -34,6 +36,7 @@ class Batch:
     messages: list[tuple[ShardId, Message]] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    leaders: dict[ShardId, Led] = field(default_factory=dict)
     is_lazy: bool = True  # Holds only what may ride along with something else.
 
 
@@ -44,6 +47,7 @@ class SimTransport:
         self._runtime = runtime
         self._batches: dict[NodeId, Batch] = {}
         self._offsets = ClockOffsets()
+        self._leaders = Leaders()
         self._transfers: dict[int, Callable[[bool], None]] = {}
         self._transfer_count = 0
 
@@ -65,6 +69,20 @@ class SimTransport:
         batch = self._batch(node)
         batch.answers.append(answer)
         batch.is_lazy = False
+
+    def tell_leaders(self, told: Sequence[Led], *, is_urgent: bool) -> None:
+        for one in self._leaders.learn_all(told):
+            for node in self._machine.settings.nodes:
+                if node != self._node:
+                    batch = self._batch(node)
+                    batch.leaders[one.shard] = one
+                    batch.is_lazy &= not is_urgent
+
+    def greet(self, node: NodeId) -> None:
+        """A new stream: what was said on the one before may be lost."""
+        batch = self._batch(node)
+        batch.leaders = {one.shard: one for one in self._leaders}
+        batch.is_lazy &= not batch.leaders
 
     def _batch(self, node: NodeId) -> Batch:
         batch = self._batches.get(node)

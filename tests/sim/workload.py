@@ -18,6 +18,7 @@ from trimaran.node.raft.types import NodeId
 from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
 from trimaran.proto.reply import OK, ErrorReply, Reply
 
+from .history import has_write
 from .schedule import MS, SECOND, Schedule
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .linearizability import Answer, Command, Operation
 
 TIMEOUT_NS = 2 * SECOND
+UNKNOWN_MAX = 8  # Writes of a key without an outcome: what the checker has to try grows as 2 to it.
+GET: tuple[Command, ...] = ((b"GET",),)
 SESSION_TIMEOUT_MS = 10_000_000
 
 
@@ -88,8 +91,8 @@ class Workload:
         # Half of all goes to one key: where many meet, what is wrong shows soonest.
         key = self.keys[0] if rng.random() < 0.5 else rng.choice(self.keys)
         dice = rng.random()
-        if dice < 0.4:
-            return key, ((b"GET",),)
+        if dice < 0.4 or self.history.unknown(key.label) >= UNKNOWN_MAX:
+            return key, GET
         if dice < 0.9:
             return key, (self._write(key),)
         if key.kind == "volatile":
@@ -103,7 +106,7 @@ class Workload:
         if key.kind == "counter":
             return (b"DEL",) if dice < 0.05 else (b"INCRBY", b"%d" % self._rng.randrange(1, 100))
         if key.kind == "volatile":
-            return (b"SETPX", value, b"%d" % self._written)
+            return (b"SETPX", value)
         if dice < 0.15:
             return (b"SET", value)
         return (b"DEL",) if dice < 0.2 else (b"APPEND", value)
@@ -111,7 +114,7 @@ class Workload:
     def args(self, key: Key, command: Command) -> list[bytes]:
         """A command of the model as a client sends it."""
         match command:
-            case (b"SETPX", value, _):
+            case (b"SETPX", value):
                 ttl_ms = self._rng.choice((50, 300, 1000, 5000))
                 return [b"SET", key.name, value, b"PX", b"%d" % ttl_ms]
             case (name, *rest):
@@ -170,15 +173,12 @@ class Client:
 
     def _answered(self, operation: Operation, replies: Sequence[Reply]) -> None:
         self.done += 1
-        self._schedule.note(f"client {self.number} {operation.key.decode()} {replies!r}")
+        key = operation.key.decode()
+        self._schedule.note(f"client {self.number} {key} {replies!r}")
         self._workload.history.answer(operation, tuple(map(to_answer, replies)))
 
     def _args(self, key: Key, commands: tuple[Command, ...]) -> list[list[bytes]]:
         return [self._workload.args(key, command) for command in commands]
-
-
-def has_write(commands: Sequence[Command]) -> bool:
-    return any(command[0] != b"GET" for command in commands)
 
 
 class PlainClient(Client):
@@ -242,6 +242,31 @@ class PlainClient(Client):
         self._cluster.ask(node, request, answered)
 
 
+class Reader(PlainClient):
+    """Reads, always from the same node: one that believes to lead may be alone with that."""
+
+    def __init__(
+        self,
+        number: int,
+        schedule: Schedule,
+        rng: Random,
+        cluster: Cluster,
+        workload: Workload,
+        *,
+        pause_ns: int,
+        home: NodeId,
+    ) -> None:
+        super().__init__(
+            number, schedule, rng, cluster, workload, pause_ns=pause_ns, follows_hints=False
+        )
+        self._home = home
+
+    def perform(self, key: Key, commands: tuple[Command, ...]) -> None:
+        home = self._home
+        super().perform(key, GET)
+        self._home = home
+
+
 class SessionClient(Client):
     """Asks leaders under a session and does not rest until each operation is answered."""
 
@@ -277,7 +302,7 @@ class SessionClient(Client):
                 case Done([ErrorReply(code="TRYAGAIN")]):  # One session an entry.
                     self._again(lambda: self._open_session(key, commands))
                 case Done(replies):
-                    assert isinstance(replies[0], int), f"no session was opened: {replies[0]}"
+                    assert isinstance(replies[0], int), f"no session was opened: {replies!r}"
                     self._sessions[key.shard] = replies[0]
                     self._sequences[key.shard] = 1
                     self.perform(key, commands)

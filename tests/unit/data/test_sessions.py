@@ -6,6 +6,7 @@ import pytest
 
 from trimaran.node.data.sessions import FULL, Lookup, Sessions
 from trimaran.node.errors import CommandError
+from trimaran.proto.reply import OK, MapReply, Reply, pack_reply, unpack_reply
 
 
 def opened(**limits: int) -> Sessions:
@@ -70,6 +71,42 @@ def test_a_session_that_keeps_too_many_replies_is_refused_until_it_raises_its_fl
     assert sessions.lookup(7, 4, 0, 1000) == FULL
     assert sessions.lookup(7, 3, 0, 1000) == b"reply 3"
     assert sessions.lookup(7, 4, 2, 1000) is Lookup.NEW
+
+
+def test_a_session_that_keeps_too_many_bytes_is_refused_until_it_raises_its_floor() -> None:
+    sessions = opened(session_bytes_max=1000)
+    assert sessions.lookup(7, 1, 1, 0) is Lookup.NEW
+    sessions.keep(7, 1, [b"x" * 400, (b"x" * 600, None)])
+    assert sessions.lookup(7, 2, 1, 0) == FULL
+    assert sessions.lookup(7, 1, 1, 0) == [b"x" * 400, (b"x" * 600, None)]
+    assert sessions.lookup(7, 2, 2, 0) is Lookup.NEW
+    assert sessions.bytes == 0
+
+
+def test_over_the_bytes_of_a_shard_the_session_unused_for_longest_ends() -> None:
+    sessions = Sessions(shard_bytes_max=1000)
+    for session, stamp_ms in ((1, 300), (2, 200), (3, 400), (4, 100)):
+        sessions.register(session, 10_000, stamp_ms)
+    for session in (1, 2, 3):
+        sessions.lookup(session, 1, 1, 200 + session)
+        sessions.keep(session, 1, b"x" * 400)
+    # 4 keeps nothing, so that its end would help nobody; 3 has just spoken.
+    assert sessions.lookup(1, 1, 1, 500) is Lookup.UNKNOWN_SESSION
+    assert sessions.lookup(2, 1, 1, 500) == b"x" * 400
+    assert sessions.lookup(4, 1, 1, 500) is Lookup.NEW
+    assert sessions.bytes == 2 * 432
+
+
+def test_the_bytes_are_the_same_after_a_snapshot_was_loaded() -> None:
+    sessions = opened()
+    replies: list[Reply] = [b"x" * 100, (1, (b"y", None)), MapReply(((b"k", [1, 2]),)), OK]
+    for sequence, reply in enumerate(replies, 1):
+        sessions.lookup(7, sequence, 1, 0)
+        sessions.keep(7, sequence, reply)
+    loaded = Sessions()
+    for session in sessions:
+        loaded.load(unpack_reply(pack_reply(session.state())))
+    assert loaded.bytes == sessions.bytes > 100
 
 
 def test_too_many_sessions_are_refused() -> None:

@@ -19,6 +19,7 @@ from trimaran.node.raft.types import InstallSnapshot, Message, NodeId, SnapshotM
 
 if TYPE_CHECKING:
     from trimaran.cluster.slots import ShardId
+    from trimaran.node.leaders import Led
     from trimaran.node.peer_stream import Context
     from trimaran.node.request import Answer, Forward
 
@@ -37,6 +38,7 @@ class Recorder:
         self.received: list[tuple[ShardId, InstallSnapshot, str]] = []
         self.sent: list[tuple[ShardId, bool]] = []
         self.topologies: list[Topology] = []
+        self.leaders: list[tuple[NodeId, Led]] = []
         self.addresses: list[tuple[NodeId, str, int]] = []
         self.raises: Exception | None = None
         self._news = asyncio.Event()
@@ -102,6 +104,10 @@ class Recorder:
 
     def topology_received(self, topology: Topology) -> None:
         self.topologies.append(topology)
+        self._news.set()
+
+    def leaders_received(self, node: NodeId, told: Sequence[Led]) -> None:
+        self.leaders += [(node, one) for one in told]
         self._news.set()
 
     def address_seen(self, node: NodeId, host: str, port: int) -> None:

@@ -1,0 +1,157 @@
+"""Whole nodes in virtual time: starting, knowing who leads, and what the operator's limits do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Self  # Any: arguments passed through.
+
+import pytest
+
+from trimaran.cluster.ring import first_topology
+from trimaran.cluster.slots import META_SHARD, ShardId
+from trimaran.cluster.topology import Topology
+from trimaran.node.errors import IdentityError
+from trimaran.node.raft.types import NodeId
+from trimaran.node.storage.wal import RestoredShard
+from trimaran.proto.reply import OK
+
+from ...sim.process import DIRECTORY
+from ...sim.schedule import MS, SECOND
+from ...sim.watch import WATCHED, WatchedLog
+from .rig import Rig
+
+
+def spread(topology: Topology) -> Topology:
+    """The same nodes and shards, three replicas each."""
+    return first_topology(topology.cluster_id, topology.shards, topology.nodes)
+
+
+class UnjudgedLog(WatchedLog):
+    """One that may be lost: the judge does not look at what is read from it."""
+
+    @classmethod
+    def open(cls, *args: Any, **kwargs: Any) -> tuple[Self, dict[ShardId, RestoredShard]]:
+        log, found = super(WatchedLog, cls).open(*args, **kwargs)
+        assert isinstance(log, cls)
+        log.is_open = True
+        return log, found
+
+
+UNJUDGED = replace(WATCHED, log=UnjudgedLog)
+
+
+def lose_log(rig: Rig, name: str) -> None:
+    disk = rig.machines[NodeId(name)].disk
+    for file in disk.listdir(f"{DIRECTORY}/log"):
+        disk.unlink(f"{DIRECTORY}/log/{file}")
+    disk.fsync_dir(f"{DIRECTORY}/log")
+
+
+# --- B2: no vote with an empty memory.
+
+
+def test_a_node_whose_log_is_gone_refuses_to_start() -> None:
+    rig = Rig(parts=UNJUDGED).settle()
+    rig.kill("n2")
+    lose_log(rig, "n2")
+    with pytest.raises(IdentityError, match=r"knows nothing of shards 0, 1, meta.*admitted anew"):
+        rig.machines[NodeId("n2")].start()
+
+
+def test_a_node_that_stopped_before_it_could_promise_anything_starts_again() -> None:
+    rig = Rig(parts=UNJUDGED)
+    machine = rig.machines[NodeId("n1")]
+    rig.until(lambda: machine.process)
+    # Whatever it had come to: the first batch is on its way to the disk, or was written.
+    for _ in range(40):
+        if machine.process is not None and machine.process.node.engine.shards:
+            break
+        rig.kill("n1")
+        if rig.schedule.now_ns % 2:
+            lose_log(rig, "n1")
+        machine.start()
+        rig.run(50_000)
+    rig.settle()
+    assert rig.do("n1", "SET k 1") == [OK]
+
+
+def test_no_replica_votes_before_the_directory_says_that_it_lives() -> None:
+    rig = Rig()
+    node = NodeId("n1")
+    rig.until(lambda: rig.machines[node].process)
+    marked = f"{DIRECTORY}/identity.json"
+    while not rig.node("n1").engine.shards:
+        rig.schedule.step()
+    disk = rig.machines[node].disk
+    assert b'"is_started": true' in disk.open(marked).pread(10_000, 0)
+    disk.power_cut()
+    assert b'"is_started": true' in disk.open(marked).pread(10_000, 0)
+
+
+# --- D5: all nodes tell the same of who leads.
+
+
+@pytest.mark.parametrize("nodes", [5, 7])
+def test_every_node_knows_who_leads_every_shard(nodes: int) -> None:
+    rig = Rig(nodes, 16, topology=spread).settle()
+    shards = [*map(ShardId, range(16)), META_SHARD]
+    leaders = {one: rig.leader(one) for one in shards}
+    for process in rig.cluster.processes():
+        router = process.node.router
+        assert {one: router.leader_of(one) for one in shards} == leaders
+
+
+def test_a_node_without_a_replica_learns_of_a_new_leader_before_it_is_asked() -> None:
+    rig = Rig(7, 16, topology=spread).settle()
+    leader = rig.leader(0)
+    assert leader is not None
+    holders = {one.node for one in rig.node(leader).topology.replicas_of(ShardId(0))}
+    outside = rig.others(*holders)
+    rig.kill(leader)
+    rig.until(lambda: rig.leader(0))
+    rig.run(5 * MS)
+    for name in outside:
+        assert rig.node(name).router.leader_of(ShardId(0)) == rig.leader(0) != leader
+
+
+def test_a_node_that_was_away_hears_of_every_leader_when_it_comes_back() -> None:
+    rig = Rig(5, 8, topology=spread).settle()
+    rig.kill("n5")
+    rig.run(2 * SECOND)
+    rig.machines[NodeId("n5")].start()
+    rig.run(SECOND)
+    for shard in range(8):
+        assert rig.node("n5").router.leader_of(ShardId(shard)) == rig.leader(shard)
+
+
+def test_a_node_without_a_replica_serves_through_the_failover_of_the_leader() -> None:
+    rig = Rig(5, 8, topology=spread).settle()
+    leader = rig.leader(0)
+    assert leader is not None
+    holders = {one.node for one in rig.node(leader).topology.replicas_of(ShardId(0))}
+    (outside, *_) = rig.others(*holders)
+    assert rig.do(outside, "SET k 1", shard=0) == [OK]
+    rig.kill(leader)
+    assert rig.do(outside, "APPEND k 2", shard=0) == [2]
+    assert rig.do(outside, "GET k", shard=0) == [b"12"]
+
+
+# --- A3/E3: nothing is done in one go that takes long.
+
+
+def test_a_long_suffix_is_applied_in_slices_and_heartbeats_go_on_between_them() -> None:
+    rig = Rig(3, 1).settle()
+    rig.kill("n3")
+    value = "x" * 4000
+    for number in range(300):
+        rig.do("n1", f"SET k{number} {value}")
+    rig.machines[NodeId("n3")].start()
+    node = rig.node("n3")
+    widths: list[int] = []
+    before = 0
+    while node.engine.shards[ShardId(0)].applied_index < 300:
+        assert rig.schedule.step()
+        now = node.engine.shards[ShardId(0)].applied_index if node.engine.shards else 0
+        widths.append(now - before)
+        before = now
+    assert max(widths) <= 40  # 128 KiB of entries.
