@@ -116,9 +116,7 @@ class Config:
     )
 
     forward_pending_max: int = _value(100_000, "Commands passed on to other nodes, unanswered.")
-    sessions_max: int = _value(100_000, "Client sessions per shard.")
     session_timeout_ms: int = _value(3_600_000, "A session unused for so long is forgotten.")
-    session_replies_max: int = _value(10_000, "Replies kept per session for a retry.")
     peer_queue_bytes_max: int = _value(256 * MIB, "Messages waiting for one peer.")
     log_level: str = _value("info", " | ".join(LOG_LEVELS))
 

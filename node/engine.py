@@ -91,6 +91,7 @@ class Engine:
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
         self._reading: dict[ShardId, Shard] = {}  # A round of theirs is on its way.
+        self._slow_reads: dict[ShardId, Shard] = {}  # The same, but nobody waits for them.
         self._reads_began_ns = 0
         self._reads_out = 0  # Commands in the rounds that are on their way.
         self._read_gather = Gather(HOLD_MAX_NS)
@@ -338,25 +339,34 @@ class Engine:
             self._read_gather.answered(self._reads_out, round_ns // 2, now)
         self._reading = reading
         if reading:
-            if now - self._reads_began_ns < self._config.batch_gate_max_ns:
+            opens_ns = self._reads_began_ns + self._config.batch_gate_max_ns
+            if now < opens_ns:
+                self._arm_reads(opens_ns, now)
                 return
+            # As at the gate (E1): these are not waited for again until they are answered.
+            self._slow_reads.update(reading)
+            self._reading = {}
         elif self._read_gather.holds(now):
-            self._arm_reads(now)
+            self._arm_reads(self._read_gather.until_ns, now)
             return
+        self._slow_reads = {
+            one: shard for one, shard in self._slow_reads.items() if shard.has_waiting_reads
+        }
         self._reads_began_ns = now
         self._reads_out = 0
         for shard in self._with_reads.values():
             count = shard.start_reads(self._clock.now_ns())
             if count:
                 self._reads_out += count
-                self._reading[shard.id] = shard
+                if shard.id not in self._slow_reads:
+                    self._reading[shard.id] = shard
             self._dirty[shard.id] = shard
         self._with_reads = {}
 
-    def _arm_reads(self, now_ns: int) -> None:
+    def _arm_reads(self, opens_ns: int, now_ns: int) -> None:
         if not self._are_reads_armed:
             self._are_reads_armed = True
-            self._runtime.call_later(max(self._read_gather.until_ns - now_ns, 0), self._reads_timer)
+            self._runtime.call_later(max(opens_ns - now_ns, 0), self._reads_timer)
 
     def _reads_timer(self) -> None:
         self._are_reads_armed = False

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 CHECK_INTERVAL_NS = 500_000_000
 STEADY_NS = 2_000_000_000  # A leader stays this long before it hands over for balance.
 TRANSFERS_MAX = 2  # At one check, so that not all shards pause at once.
+# A transfer holds up writes, for an election timeout if it is not taken: by a halted replica, say,
+# or one with a wrong clock. Each waits twice as long as the one before it.
+DOUBLINGS_MAX = 7
+FORGOTTEN_NS = 600_000_000_000  # Without a transfer for so long, the next is again the first.
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class Leadership:
         self._topology = topology
         self._checked_at = 0
         self._since: dict[int, tuple[int, int]] = {}  # shard -> (term, when seen to lead it first)
+        self._tried: dict[int, tuple[int, int]] = {}  # shard -> (transfers lately, the last one)
 
     def tick(self, now_ns: int) -> None:
         if now_ns - self._checked_at < CHECK_INTERVAL_NS:
@@ -78,9 +83,18 @@ class Leadership:
             term, since = self._since.get(shard.id, (0, 0))
             if term != shard.core.term:
                 self._since[shard.id] = (shard.core.term, now_ns)
-            elif left and now_ns - since >= STEADY_NS and self._transfer(shard, topology):
-                left -= 1
-                self._since[shard.id] = (term, now_ns)
+            elif left and now_ns - since >= self._wait_ns(shard, now_ns):
+                if self._transfer(shard, topology):
+                    left -= 1
+                    self._since[shard.id] = (term, now_ns)
+                    self._tried[shard.id] = (self._tries(shard, now_ns) + 1, now_ns)
+
+    def _tries(self, shard: Shard, now_ns: int) -> int:
+        count, last_ns = self._tried.get(shard.id, (0, 0))
+        return count if now_ns - last_ns < FORGOTTEN_NS else 0
+
+    def _wait_ns(self, shard: Shard, now_ns: int) -> int:
+        return STEADY_NS << min(self._tries(shard, now_ns), DOUBLINGS_MAX)
 
     def _transfer(self, shard: Shard, topology: Topology) -> bool:
         preferred = topology.replicas_of(shard.id)[0]

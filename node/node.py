@@ -314,7 +314,9 @@ class Node:
         is_known = self.topology.node
         shards = self.topology.shards
         news = self.leaders.learn_all(
-            one for one in told if is_known(one.node) and (one.shard < shards or one.shard == META_SHARD)
+            one
+            for one in told
+            if is_known(one.node) and (one.shard < shards or one.shard == META_SHARD)
         )
         self._transport.tell_leaders(news, is_urgent=False)
         for one in news:

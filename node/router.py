@@ -8,11 +8,13 @@ at its deadline it is answered with what is known of its fate. Pure but for what
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .commands.internal import OPEN_SESSION
+from .data.sessions import REPLIES_MAX
 from .errors import (
     NoQuorum,
     NotLeader,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .leaders import Leaders
     from .runtime import Runtime, Transport
 
+WINDOW_MAX = REPLIES_MAX * 3 // 4  # Commands of a session from its floor on.
 ANSWER_GRACE_NS = 200_000_000  # An answer may come this much after the deadline it was given.
 
 
@@ -42,7 +45,8 @@ class _Session:
     id: int = 0
     is_opening: bool = False
     next_sequence: int = 1
-    unanswered: dict[int, None] = field(default_factory=dict)  # Ascending: first is the floor.
+    # Ascending, so the first is the floor. A plain dict would walk over what was deleted.
+    unanswered: OrderedDict[int, None] = field(default_factory=OrderedDict)
 
     def take(self, count: int) -> int:
         first = self.next_sequence
@@ -53,6 +57,11 @@ class _Session:
     @property
     def floor(self) -> int:
         return next(iter(self.unanswered), self.next_sequence)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether replies pile up behind one slow answer: the shard keeps all of them."""
+        return self.next_sequence - self.floor >= WINDOW_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +174,9 @@ class Router:
                 self._open_session(request.shard, session)
                 return
             if session.id and not request.sequence and request.commands[0][0] != OPEN_SESSION:
+                if session.is_full:
+                    self._park(request)
+                    return
                 request.session = session.id
                 request.sequence = session.take(len(request.commands))
         self._send(request, leader)
@@ -296,11 +308,15 @@ class Router:
         """What was on its way to `node` may or may not have arrived there."""
         for number, (request, target) in list(self._in_flight.items()):
             if target == node:
-                self._taken(number)
-                request.is_uncertain = request.is_uncertain or request.has_write
-                self._park(request)
+                self._recall(number, request)
         for shard_id in [one for one, hint in self._hints.items() if hint == node]:
             del self._hints[shard_id]
+
+    def _recall(self, number: int, request: Request) -> None:
+        """Its answer is not waited for any more: under its session it is sent again."""
+        self._taken(number)
+        request.is_uncertain = request.is_uncertain or request.has_write
+        self._park(request)
 
     def _finish(self, request: Request, outcome: Outcome) -> None:
         session = self._sessions.get(request.shard)
@@ -318,7 +334,14 @@ class Router:
     def leader_changed(self, shard_id: ShardId) -> None:
         self._hints.pop(shard_id, None)
         self._misses.pop(shard_id, None)
-        if shard_id in self._parked and self.leader_of(shard_id) is not None:
+        leader = self.leader_of(shard_id)
+        if leader is None:
+            return
+        for number, (request, target) in list(self._in_flight.items()):
+            # Who led before may be paused or cut off, with its stream still up: not waited for.
+            if request.shard == shard_id and target != leader:
+                self._recall(number, request)
+        if shard_id in self._parked:
             self._unpark(shard_id)
 
     def tick(self) -> None:

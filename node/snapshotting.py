@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .data.keyspace import Keyspace, KeyspaceCut
     from .engine import Engine
-    from .raft.types import InstallSnapshot, NodeId, SnapshotMeta
+    from .raft.types import Entry, InstallSnapshot, NodeId, SnapshotMeta
     from .runtime import Runtime, Transport
     from .shard import Shard
     from .storage.snapshots import SnapshotReader, Snapshots, SnapshotWriter
 
 LOOK_INTERVAL_NS = 100_000_000
+REWRITE_BYTES = 1 << 20  # Of a suffix that pins the log, at one look.
+DIGEST_BUCKETS = 16  # Of a keyspace that was loaded, in one go: each holds up to 1,024 keys.
 SLICE_ITEMS_MIN, SLICE_ITEMS_MAX = 16, 4096
 
 _log = logging.getLogger(__name__)
@@ -95,11 +97,13 @@ class Snapshotting:
                 self.take(shard)
                 return
         for shard_id in self._log.pinning():
-            shard = self._engine.shards[shard_id]
-            if shard.can_cut and shard.applied_index > shard.core.snapshot_index:
-                self.take(shard)
+            pinning = self._engine.shards.get(shard_id)
+            if pinning is None:  # Being created.
+                continue
+            if pinning.can_cut and pinning.applied_index > pinning.core.snapshot_index:
+                self.take(pinning)
                 return
-            self._rewrite(shard)
+            self._rewrite(pinning)
 
     def take(self, shard: Shard) -> None:
         """Begin a snapshot of `shard` at its applied index (L5)."""
@@ -156,9 +160,16 @@ class Snapshotting:
 
     def _rewrite(self, shard: Shard) -> None:
         # A shard that cannot be snapshotted must not pin the log until the disk is full (L4).
-        entries = shard.core.unsnapshotted_entries()
+        # Only what lies in the oldest segment, and that in pieces: all of it would stop the loop.
+        first, last = self._log.pinned(shard.id)
+        entries: list[Entry] = []
+        size = 0
+        for entry in shard.core.unsnapshotted_entries():
+            if first <= entry.index <= last and size < REWRITE_BYTES:
+                entries.append(entry)
+                size += len(entry.data)
         if entries:
-            self._engine.save(ShardSave(shard.id, entries=entries), lambda: None)
+            self._engine.save(ShardSave(shard.id, entries=tuple(entries)), lambda: None)
 
     def _tidy(self) -> None:
         """Delete the log segments and the snapshots that nobody needs any more."""
@@ -216,6 +227,9 @@ class Snapshotting:
 
     def received(self, shard_id: ShardId, message: InstallSnapshot, path: str) -> None:
         """A whole, verified file has arrived; the core decides whether it is wanted."""
+        twin = self._received.get((shard_id, message.meta))
+        if twin is not None:
+            self._runtime.run_bulk(partial(self._snapshots.discard, twin), _nothing)
         self._received[(shard_id, message.meta)] = path
         self._engine.receive([(shard_id, message)])
 
@@ -251,12 +265,25 @@ class Snapshotting:
                 self._load(shard, meta, ticket, keys, reader)
                 return
             keys.finish_load()
-            reader.check_digest(keys.digest())
-            self._engine.save(
-                ShardSave(shard.id, reset=meta), lambda: self._installed(shard, meta, ticket, keys)
-            )
+            self._check(shard, meta, ticket, keys, reader)
 
         self._runtime.run_bulk(reader.next_chunk, loaded)
+
+    def _check(
+        self,
+        shard: Shard,
+        meta: SnapshotMeta,
+        ticket: int,
+        keys: Keyspace,
+        reader: SnapshotReader,
+    ) -> None:
+        if keys.digest_some(DIGEST_BUCKETS):  # Of a million keys it takes most of a second.
+            self._runtime.call_soon(lambda: self._check(shard, meta, ticket, keys, reader))
+            return
+        reader.check_digest(keys.digest())
+        self._engine.save(
+            ShardSave(shard.id, reset=meta), lambda: self._installed(shard, meta, ticket, keys)
+        )
 
     def _installed(self, shard: Shard, meta: SnapshotMeta, ticket: int, keys: Keyspace) -> None:
         self.installed += 1

@@ -328,6 +328,17 @@ class Keyspace:
             total += database.digest_sum
         return total & DIGEST_MASK
 
+    def digest_some(self, buckets: int) -> bool:
+        """Do a part of what `digest` will have to do; False when nothing is left."""
+        self._settle()
+        for database in self._databases.values():
+            while database.dirty and buckets:
+                bucket = database.dirty.pop()
+                bucket.digest = bucket_digest(database.number, bucket, self._types)
+                database.digest_sum += bucket.digest
+                buckets -= 1
+        return any(database.dirty for database in self._databases.values())
+
     # --- Expiry, by the leader's entries.
 
     def due(self, now_ms: int, limit: int) -> list[tuple[int, bytes]]:

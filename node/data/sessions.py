@@ -25,7 +25,7 @@ from ..errors import CommandError
 
 # Every replica must refuse at the same entry, so these are not configuration (correctness A1).
 SESSIONS_MAX = 10_000
-REPLIES_MAX = 4_096  # Of one session.
+REPLIES_MAX = 65_536  # Of one session.
 # Bytes in kept replies, about. Both are looked at before a command runs: its reply comes on top.
 SESSION_BYTES_MAX = 32 << 20
 SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.

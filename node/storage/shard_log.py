@@ -90,9 +90,9 @@ class ShardLog:
                     _put(spans, number, low, effect.first - 1)
             low, high = spans.get(segment, (effect.first, effect.last))
             spans[segment] = (min(low, effect.first), max(high, effect.last))
-        for number, (_, high) in list(spans.items()):
-            if high <= effect.base_index:
-                del spans[number]
+        for number, (low, high) in list(spans.items()):
+            if low <= effect.base_index:
+                _put(spans, number, effect.base_index + 1, high)
         self.copies_unsettled -= effect.has_copies
 
 

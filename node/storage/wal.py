@@ -277,6 +277,11 @@ class Log:
             and not log.copies_unsettled
         ]
 
+    def pinned(self, shard: ShardId) -> tuple[int, int]:
+        """First and last index of what `shard` holds of the oldest segment it needs."""
+        spans = self._shards[shard].spans
+        return spans[min(spans)] if spans else (0, 0)
+
     def prepare(self) -> Callable[[], None] | None:
         """The work of making the next segment ahead, for a thread that is not the writing one."""
         # One ahead: a segment without a header may only be the last (correctness L1).

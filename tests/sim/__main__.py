@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument(
         "--keep-going", action="store_true", help="do not stop at the first failure"
     )
+    parser.add_argument("--hashes", action="store_true", help="print each seed's hash")
     parser.add_argument("--verbose", action="store_true", help="print every event")
     parser.add_argument("--planted", action="store_true", help="look for every planted bug")
     arguments = parser.parse_args()
@@ -40,9 +41,9 @@ def main() -> int:
             if not arguments.keep_going:
                 break
         else:
-            if is_one:
+            if is_one or arguments.hashes:
                 print(result)
-    if not is_one:
+    if not is_one and not arguments.hashes:
         took_s = time.monotonic() - began
         print(f"seeds {first} to {seed}: {len(failed)} failed {failed}, {took_s:.1f} s")
     return 1 if failed else 0

@@ -8,7 +8,7 @@ EPOCH_MS = 1_700_000_000_000  # Where wall clocks stand when a run begins.
 
 
 class SimClock:
-    """`Clock` of a node. Its zero is its own, its rate is a little off, its wall clock is skewed."""
+    """`Clock` of a node: its zero is its own, its rate a little off, its wall clock skewed."""
 
     def __init__(self, schedule: Schedule, *, zero_ns: int, rate_ppm: int) -> None:
         self._schedule = schedule

@@ -1,4 +1,4 @@
-"""What goes wrong, when: one fault after the other until the scenario's time is up, then healing."""
+"""What goes wrong, and when: one fault after the other until time is up, then healing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .cluster import SimCluster
     from .scenarios import Scenario
 
-SKEWS_MS = (300, 4_000, 20_000)  # Hardly any; as much as a leader may have; too much.
+SKEWS_MS = (300, 4_000, 4_000, 20_000)  # Hardly any; as much as a leader may have; too much.
 
 
 class Faults:
@@ -45,6 +45,7 @@ class Faults:
             "fail_sync": self._fail_sync,
             "transfer": self._transfer,
             "usurp": self._usurp,
+            "flap": lambda: self._flap(self._any_node(), times=5),
         }
 
     def start(self) -> None:
@@ -85,6 +86,14 @@ class Faults:
             self._cluster.crash(node, is_power_cut=is_power_cut)
             longest_ns = self._rng.choice((30, 1500)) * MS
             self._later(self._some(longest_ns), lambda node=node: self._cluster.restart(node))  # type: ignore[misc]  # a bound loop variable
+
+    def _flap(self, node: NodeId, *, times: int) -> None:
+        """Up and down and up: one process has hardly begun when the next one speaks in its name."""
+        self._cluster.crash(node, is_power_cut=self._rng.random() < 0.5)
+        self._later(self._some(20 * MS), lambda: self._cluster.restart(node))
+        if times > 1:
+            delay_ns = self._some(300 * MS) + 20 * MS
+            self._later(delay_ns, lambda: self._flap(node, times=times - 1))
 
     def _away(self) -> None:
         """Down for so long that the log may be gone when it is back."""
@@ -130,7 +139,7 @@ class Faults:
         self._cluster.transfer_leadership(self._rng)
 
     def _usurp(self) -> None:
-        """A leader is cut off until somebody campaigns, who is then cut off instead: it has a higher
+        """A leader is cut off until somebody campaigns, who is then cut off instead: with a higher
         term than everybody else and no majority."""
         leaders = self._cluster.leaders()
         if leaders:

@@ -85,7 +85,7 @@ def _ends(state: State, operation: Operation) -> list[State]:
 
 @dataclass(slots=True)
 class _Level:
-    """One operation of the order under trial: the state before it and what else could stand there."""
+    """One place of the order under trial: the state before it and what else could stand there."""
 
     state: State
     done: int  # Bit set of the operations before.

@@ -140,6 +140,7 @@ class Process:
         self.runtime.run(lambda: self.node.peer_up(node))
 
     def peer_down(self, node: NodeId) -> None:
+        self.transport.lost(node)
         self.runtime.run(lambda: self.node.peer_down(node))
 
     def receive_snapshot(

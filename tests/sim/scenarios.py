@@ -11,7 +11,7 @@ from .schedule import MS, SECOND
 # What goes wrong on which kind of day, and how likely beside the others.
 FLAVOURS: dict[str, dict[str, int]] = {
     "calm": {"break": 2, "transfer": 1, "skew": 1},
-    "crashes": {"kill": 4, "power": 4, "break": 1, "stall": 1},
+    "crashes": {"kill": 3, "power": 4, "flap": 3, "break": 1, "stall": 1},
     "blackouts": {"power_all": 3, "kill_all": 1, "power": 3},
     "partitions": {"isolate": 4, "one_way": 4, "usurp": 2, "break": 2, "pause": 1},
     "pauses": {"pause": 5, "break": 1, "isolate": 1, "kill": 1},
@@ -27,7 +27,8 @@ FLAVOURS: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-WITH_READERS = ("partitions", "pauses", "usurpers")  # Where a leader may not know that it is none.
+# Where a leader may not know that it is none any more, or what time it is.
+WITH_READERS = ("partitions", "pauses", "usurpers", "clocks")
 
 # On such days a third of what is said is lost and much of it comes far too late.
 STORM = NetworkProfile(
@@ -78,9 +79,9 @@ def make_scenario(seed: int) -> Scenario:
         seed=seed,
         flavour=flavour,
         nodes=5 if rng.random() < 0.2 else 3,
-        shards=rng.choice((1, 2, 2, 3)),
+        shards=1 if is_about_time else rng.choice((1, 2, 2, 3)),
         faults=FLAVOURS[flavour],
-        fault_every_ns=rng.randrange(100, 300 if is_about_time else 1200) * MS,
+        fault_every_ns=rng.randrange(100, 200 if is_about_time else 1200) * MS,
         duration_ns=rng.randrange(3000, 8000) * MS,
         network=STORM if flavour == "storms" else _network(rng),
         plain_clients=rng.choice((2, 3, 4)),

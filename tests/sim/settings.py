@@ -1,4 +1,4 @@
-"""What all nodes of one run are told: their configuration, and the topology they were founded with."""
+"""What all nodes of one run are told: their configuration and their founding topology."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ class Settings:
             log_disk_bytes=2 * scenario.segment_bytes,
             log_keep_bytes=scenario.log_keep_bytes,
             snapshot_log_bytes=scenario.snapshot_log_bytes,
-            snapshot_chunk_bytes=256,
+            snapshot_chunk_bytes=64,
         )

@@ -1,4 +1,4 @@
-"""`NodeTransport` of one simulated process: one batch per peer and turn, as `node/peers.py` sends."""
+"""`NodeTransport` of a simulated process: one batch per peer and turn, as `node/peers.py` does."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from trimaran.node.errors import NotLeader
 from trimaran.node.leaders import Leaders
 from trimaran.node.raft.types import HeartbeatReply, InstallSnapshot, Message, NodeId
+from trimaran.node.request import Answer, NotApplied
 from trimaran.node.skew import ClockOffsets
 
 from .schedule import MS
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from trimaran.cluster.slots import ShardId
     from trimaran.cluster.topology import Topology
     from trimaran.node.leaders import Led
-    from trimaran.node.request import Answer, Forward
+    from trimaran.node.request import Forward
 
     from .machine import Machine
     from .network import Receiver
@@ -48,6 +50,8 @@ class SimTransport:
         self._batches: dict[NodeId, Batch] = {}
         self._offsets = ClockOffsets()
         self._leaders = Leaders()
+        self._up: set[NodeId] = set()
+        self._bounced: list[tuple[NodeId, Answer]] = []  # Forwards to nodes that are not there.
         self._transfers: dict[int, Callable[[bool], None]] = {}
         self._transfer_count = 0
 
@@ -61,6 +65,9 @@ class SimTransport:
             batch.is_lazy = False
 
     def forward(self, node: NodeId, forward: Forward) -> None:
+        if node not in self._up:
+            self._bounced.append((node, Answer(forward.id, NotApplied(NotLeader(None)))))
+            return
         batch = self._batch(node)
         batch.forwards.append(forward)
         batch.is_lazy = False
@@ -80,9 +87,14 @@ class SimTransport:
 
     def greet(self, node: NodeId) -> None:
         """A new stream: what was said on the one before may be lost."""
+        self._up.add(node)
         batch = self._batch(node)
         batch.leaders = {one.shard: one for one in self._leaders}
         batch.is_lazy &= not batch.leaders
+
+    def lost(self, node: NodeId) -> None:
+        """The stream broke."""
+        self._up.discard(node)
 
     def _batch(self, node: NodeId) -> Batch:
         batch = self._batches.get(node)
@@ -100,6 +112,11 @@ class SimTransport:
             batch.wall_ms = machine.clock.wall_ms()
             machine.schedule.note(_describe(self._node, node, batch))
             machine.network.send(self._node, node, partial(_deliver, self._node, batch))
+        bounced, self._bounced = self._bounced, []
+        for node, answer in bounced:
+            process = machine.process
+            assert process is not None, "a dead process is told nothing"
+            process.node.receive_answers(node, [answer])
 
     # --- What a node wants to know of the others.
 

@@ -215,6 +215,22 @@ def test_l4_saving_a_part_again_frees_only_what_it_covers() -> None:
     assert rig.entries_of() == [(index, 1) for index in range(1, last + 1)]
 
 
+def test_l4_a_suffix_saved_again_lets_go_of_what_a_snapshot_covers_beside_it() -> None:
+    rig = Rig()
+    rig.save(created(), created(OTHER), appended(1, 1, 4, shard=OTHER))
+    rig.compact(1, 2, shard=OTHER)  # Then its majority is gone: 3 and 4 stay uncommitted.
+    last = fill(rig, 1, 1, SMALL.segments_kept + 1)
+    rig.compact(1, last)
+    rig.save()
+    assert rig.log.pinning() == [OTHER]
+    assert rig.log.pinned(OTHER) == (3, 4)
+    for index in (3, 4):  # In pieces, so that none is long.
+        rig.save(appended(1, index, index, shard=OTHER))
+    assert len(rig.free()) == SMALL.segments_kept + 1
+    rig.lose_power()
+    assert rig.entries_of(OTHER) == [(3, 1), (4, 1)]
+
+
 def test_l4_a_replaced_suffix_no_longer_pins_its_segment() -> None:
     rig = Rig()
     rig.save(created(), appended(1, 1, 1))
