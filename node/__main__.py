@@ -68,6 +68,7 @@ class Process:
         self.failed: asyncio.Future[None] = loop.create_future()
         self._config = config
         self._server = server
+        self._tasks: list[asyncio.Task[None]] = []
         clock = SystemClock()
         host, port = config.reached_at
         local = LocalNode(
@@ -99,11 +100,10 @@ class Process:
             seeds=SystemRandom(),
         )
         self.peers.attach(self.node, self.node)
-        self.node.topology_changed = lambda new: directory.save_addresses(
-            {one.name: one.grpc_address for one in new.nodes}
-        )
+        self._directory = directory
+        self.node.topology_changed = self._save_addresses
         clients = Clients(_door_limits(config), clock.now_ns())
-        self.facts = Facts(self.node, self.peers, clock, clients)
+        self.facts = Facts(self.node, self.peers, clock, clients, fail=self._fail)
         self._doors = {
             RESP: Door(
                 AnyKeyRouting(self.facts, Random(secrets.randbits(64))),
@@ -118,11 +118,18 @@ class Process:
                 clients=clients,
             ),
         }
-        self._tasks: list[asyncio.Task[None]] = []
 
     def _fail(self, error: BaseException) -> None:
+        """Stop with `error`: no turn is taken any more, so nothing more is promised."""
         if not self.failed.done():
             self.failed.set_exception(error)
+        if self._tasks:
+            self._tasks[-1].cancel()
+
+    def _save_addresses(self, topology: Topology) -> None:
+        # In a thread: a disk that hangs must not hold up the loop (correctness R9).
+        addresses = {one.name: one.grpc_address for one in topology.nodes}
+        self._runtime.run_bulk(lambda: self._directory.save_addresses(addresses), lambda _: None)
 
     async def start(self) -> None:
         self._server.attach(self.peers)

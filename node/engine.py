@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..cluster.slots import META_SHARD, ShardId
 from .errors import Overloaded
 from .gate import HOLD_MAX_NS, Gate, Gather
-from .raft.types import InstallSnapshot, Message, NodeId, Ready
+from .raft.types import AppendEntries, InstallSnapshot, Message, NodeId, Ready
 from .storage.wal import Log, ShardSave, Staged
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .shard import Shard
     from .snapshotting import Snapshotting
 
+NOT_ARMED = 1 << 63  # Later than any timer.
+HALTED_SHARE = 0.25  # Of log_memory_bytes.
 APPLY_BYTES = 128 << 10  # Of entries in one go: a few milliseconds, if the commands are small.
 
 _log = logging.getLogger(__name__)
@@ -95,9 +98,9 @@ class Engine:
         self._reads_began_ns = 0
         self._reads_out = 0  # Commands in the rounds that are on their way.
         self._read_gather = Gather(HOLD_MAX_NS)
-        self._are_reads_armed = False
+        self._reads_armed_ns = NOT_ARMED
         self._is_scheduled = False
-        self._is_gate_armed = False
+        self._gate_armed_ns = NOT_ARMED
         self._writing: _Save | None = None
         self._write_began_ns = 0
         self._next = _Save()
@@ -123,25 +126,34 @@ class Engine:
             self.gate.gather.arrived(len(request.commands))
             # Behind a closed gate a turn would do nothing; a timer is set for when none comes.
             is_in_vain = (
-                self._is_gate_armed
+                self._gate_armed_ns != NOT_ARMED
                 and self.gate.is_closed
                 and shard.waiting_bytes < self._config.batch_bytes
             )
         else:
             self._with_reads[shard.id] = shard
             self._read_gather.arrived(len(request.commands))
-            is_in_vain = self._are_reads_armed and self._read_gather.is_holding
+            is_in_vain = self._reads_armed_ns != NOT_ARMED and self._read_gather.is_holding
         if not is_in_vain:
             self.wake()
 
     def receive(self, messages: Iterable[tuple[ShardId, Message]]) -> None:
         for shard_id, message in messages:
             shard = self.shards.get(shard_id)
-            if shard is not None:
+            if shard is not None and not self._is_full(shard, message):
                 self.counters.messages_in += 1
                 shard.core.receive(message, self._clock.now_ns())
                 self._dirty[shard_id] = shard
         self.wake()
+
+    def _is_full(self, shard: Shard, message: Message) -> bool:
+        """A halted replica takes no snapshot, so its log only grows: it still votes, and vouches
+        for entries until they take a share of the memory, then no more."""
+        return (
+            shard.halted is not None
+            and isinstance(message, AppendEntries)
+            and shard.core.log_bytes > self._config.log_memory_bytes * HALTED_SHARE
+        )
 
     def peer_up(self, node: NodeId) -> None:
         for shard in self.shards.values():
@@ -158,14 +170,16 @@ class Engine:
         now = self._clock.now_ns()
         wall_ms = self._clock.wall_ms()
         for shard in self.shards.values():
-            shard.core.tick(now)
+            if now >= shard.core.next_deadline():
+                shard.core.tick(now)
+                self._dirty[shard.id] = shard
             if not shard.is_idle:
                 shard.time_out(now)
+                self._dirty[shard.id] = shard
             if shard.is_leader:
                 shard.expire_due(now, wall_ms, now + self._config.election_timeout_ns * 4)
                 if shard.has_waiting_writes:
                     self._with_inbox[shard.id] = shard
-            self._dirty[shard.id] = shard
         self.log_memory_bytes = sum([shard.core.log_bytes for shard in self.shards.values()])
         if self.snapshotting is not None:
             self.snapshotting.tick(now)
@@ -316,17 +330,19 @@ class Engine:
 
     def _arm_gate(self, now_ns: int) -> None:
         """Look again when the gate opens by itself; commits open it sooner, and wake us anyway."""
-        if not self._is_gate_armed:
-            self._is_gate_armed = True
-            opens_ns = self.gate.opens_ns or 0
-            if opens_ns <= now_ns:  # It is open, and something waits for something else.
-                opens_ns = now_ns + self._config.batch_gate_max_ns
-            self._runtime.call_later(opens_ns - now_ns, self._gate_timer)
+        opens_ns = self.gate.opens_ns or 0
+        if opens_ns <= now_ns:  # It is open, and something waits for something else.
+            opens_ns = now_ns + self._config.batch_gate_max_ns
+        # One timer, unless it turns out that it is to open sooner.
+        if opens_ns < self._gate_armed_ns:
+            self._gate_armed_ns = opens_ns
+            self._runtime.call_later(opens_ns - now_ns, partial(self._gate_timer, opens_ns))
 
-    def _gate_timer(self) -> None:
-        self._is_gate_armed = False
-        if self._with_inbox:
-            self.wake()  # Armed again there if it was set for an earlier batch.
+    def _gate_timer(self, armed_ns: int) -> None:
+        if armed_ns == self._gate_armed_ns:
+            self._gate_armed_ns = NOT_ARMED
+            if self._with_inbox:
+                self.wake()  # Armed again there if it was set for an earlier batch.
 
     def _start_reads(self) -> None:
         """Reads gather while a round of any shard is out, so that rounds share their messages."""
@@ -364,14 +380,15 @@ class Engine:
         self._with_reads = {}
 
     def _arm_reads(self, opens_ns: int, now_ns: int) -> None:
-        if not self._are_reads_armed:
-            self._are_reads_armed = True
-            self._runtime.call_later(max(opens_ns - now_ns, 0), self._reads_timer)
+        if opens_ns < self._reads_armed_ns:
+            self._reads_armed_ns = opens_ns
+            self._runtime.call_later(opens_ns - now_ns, partial(self._reads_timer, opens_ns))
 
-    def _reads_timer(self) -> None:
-        self._are_reads_armed = False
-        if self._with_reads:
-            self.wake()
+    def _reads_timer(self, armed_ns: int) -> None:
+        if armed_ns == self._reads_armed_ns:
+            self._reads_armed_ns = NOT_ARMED
+            if self._with_reads:
+                self.wake()
 
     # --- The disk.
 

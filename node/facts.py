@@ -7,7 +7,7 @@ answers.
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any  # Any: JSON out.
 
@@ -32,7 +32,16 @@ STATUS_VERSION = 1
 class Facts:
     """One object for all doors: their Router and their NodeFacts."""
 
-    def __init__(self, node: Node, peers: Peers, clock: Clock, clients: Clients) -> None:
+    def __init__(
+        self,
+        node: Node,
+        peers: Peers,
+        clock: Clock,
+        clients: Clients,
+        *,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._fail = fail
         self._node = node
         self._peers = peers
         self._clock = clock
@@ -66,7 +75,12 @@ class Facts:
         return self._clock.wall_ms() * 1000
 
     def submit(self, request: Request) -> None:
-        self._node.router.submit(request)
+        try:
+            self._node.router.submit(request)
+        except Exception as error:
+            # A door would end one client and go on, on a node that is half-way through something.
+            self._fail(error)
+            raise
 
     def now_ns(self) -> int:
         return self._clock.now_ns()

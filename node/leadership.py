@@ -83,11 +83,14 @@ class Leadership:
             term, since = self._since.get(shard.id, (0, 0))
             if term != shard.core.term:
                 self._since[shard.id] = (shard.core.term, now_ns)
-            elif left and now_ns - since >= self._wait_ns(shard, now_ns):
-                if self._transfer(shard, topology):
-                    left -= 1
-                    self._since[shard.id] = (term, now_ns)
-                    self._tried[shard.id] = (self._tries(shard, now_ns) + 1, now_ns)
+            elif (
+                left
+                and now_ns - since >= self._wait_ns(shard, now_ns)
+                and self._transfer(shard, topology)
+            ):
+                left -= 1
+                self._since[shard.id] = (term, now_ns)
+                self._tried[shard.id] = (self._tries(shard, now_ns) + 1, now_ns)
 
     def _tries(self, shard: Shard, now_ns: int) -> int:
         count, last_ns = self._tried.get(shard.id, (0, 0))

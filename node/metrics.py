@@ -66,6 +66,9 @@ def _of_shards(node: Node) -> Iterator[Metric]:
     labels = ("shard",)
     term = GaugeMetricFamily("trimaran_shard_term", "Raft term.", labels=labels)
     leads = GaugeMetricFamily("trimaran_shard_is_leader", "1 if led here.", labels=labels)
+    halted = GaugeMetricFamily(
+        "trimaran_shard_is_halted", "1 if this replica stopped applying.", labels=labels
+    )
     applied = GaugeMetricFamily("trimaran_shard_applied_index", "Applied.", labels=labels)
     commit = GaugeMetricFamily("trimaran_shard_commit_index", "Committed.", labels=labels)
     lag = GaugeMetricFamily(
@@ -81,6 +84,7 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         core, data = shard.core, shard.keys
         term.add_metric(label, core.term)
         leads.add_metric(label, shard.is_leader)
+        halted.add_metric(label, shard.halted is not None)
         applied.add_metric(label, shard.applied_index)
         commit.add_metric(label, core.commit_index)
         keys.add_metric(label, sum([data.count(db) for db in data.databases]))
@@ -89,7 +93,7 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         matches = [follower.match_index for follower in core.followers()]
         if matches:
             lag.add_metric(label, core.last.index - min(matches))
-    yield from (term, leads, applied, commit, lag, keys, memory, commands)
+    yield from (term, leads, halted, applied, commit, lag, keys, memory, commands)
 
 
 def _of_peers(peers: Peers) -> Iterator[Metric]:

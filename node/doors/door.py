@@ -152,4 +152,9 @@ class Door:
     def _turn(self) -> None:
         scheduled, self._scheduled = self._scheduled, []
         for client in scheduled:
-            client.turn()
+            try:
+                client.turn()
+            except Exception:
+                # Or those behind it would wait for ever. What the node itself raises stops it.
+                log.exception("turn_failed client=%s", client.address)
+                client.abort()

@@ -300,7 +300,7 @@ BUGS: tuple[Bug, ...] = (
         "D2",
         "not linearizable|answered",
         patches=((Router, "__init__", _numbers_from_one),),
-        flavours=("crashes",),
+        flavours=("flappers",),
     ),
     Bug(
         "an answer before the commit",

@@ -188,7 +188,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "an old save vouches for a later write",
         "R2",
-        "have on disk|acknowledges",
+        "have on disk|acknowledges|without the committed|was committed",
         patches=((Saves, "truncated", _saved_by_index),),
     ),
     Bug(

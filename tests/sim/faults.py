@@ -92,7 +92,7 @@ class Faults:
         self._cluster.crash(node, is_power_cut=self._rng.random() < 0.5)
         self._later(self._some(20 * MS), lambda: self._cluster.restart(node))
         if times > 1:
-            delay_ns = self._some(300 * MS) + 20 * MS
+            delay_ns = self._some(500 * MS) + 50 * MS
             self._later(delay_ns, lambda: self._flap(node, times=times - 1))
 
     def _away(self) -> None:

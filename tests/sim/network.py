@@ -149,7 +149,7 @@ class SimNetwork:
         if pair.is_up or pair.is_connecting:
             return
         pair.is_connecting = True
-        self._schedule.after(self._rng.randrange(5 * MS, 150 * MS), lambda: self._connected(names))
+        self._schedule.after(self._rng.randrange(5 * MS, 80 * MS), lambda: self._connected(names))
 
     def _connected(self, names: tuple[NodeId, NodeId]) -> None:
         one, other = names

@@ -11,7 +11,8 @@ from .schedule import MS, SECOND
 # What goes wrong on which kind of day, and how likely beside the others.
 FLAVOURS: dict[str, dict[str, int]] = {
     "calm": {"break": 2, "transfer": 1, "skew": 1},
-    "crashes": {"kill": 3, "power": 4, "flap": 3, "break": 1, "stall": 1},
+    "crashes": {"kill": 3, "power": 4, "flap": 1, "break": 1, "stall": 1},
+    "flappers": {"flap": 3, "stall": 4},
     "blackouts": {"power_all": 3, "kill_all": 1, "power": 3},
     "partitions": {"isolate": 4, "one_way": 4, "usurp": 2, "break": 2, "pause": 1},
     "pauses": {"pause": 5, "break": 1, "isolate": 1, "kill": 1},
@@ -46,6 +47,7 @@ class Scenario:
     fault_every_ns: int
     duration_ns: int  # Of the faults; what it takes to finish the work afterwards comes on top.
     network: NetworkProfile
+    has_wire: bool  # Batches become bytes and are read again.
     plain_clients: int
     session_clients: int
     has_readers: bool  # One more client at each node, which only reads.
@@ -98,6 +100,7 @@ def make_scenario(seed: int) -> Scenario:
         disk_max_ns=(50 if flavour == "usurpers" else rng.choice((1, 3, 3, 50))) * MS,
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
         inflight_appends_max=rng.choice((2, 16, 64)),
+        has_wire=rng.random() < 0.25,
     )
 
 

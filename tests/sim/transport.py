@@ -13,6 +13,7 @@ from trimaran.node.raft.types import HeartbeatReply, InstallSnapshot, Message, N
 from trimaran.node.request import Answer, NotApplied
 from trimaran.node.skew import ClockOffsets
 
+from .codec import answers_on_wire, forwards_on_wire, messages_on_wire
 from .schedule import MS
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ class SimTransport:
             del self._batches[node]
             batch.wall_ms = machine.clock.wall_ms()
             machine.schedule.note(_describe(self._node, node, batch))
+            if machine.settings.scenario.has_wire:
+                batch.messages = messages_on_wire(batch.messages)
+                batch.forwards = forwards_on_wire(batch.forwards)
+                batch.answers = answers_on_wire(batch.answers)
             machine.network.send(self._node, node, partial(_deliver, self._node, batch))
         bounced, self._bounced = self._bounced, []
         for node, answer in bounced:

@@ -61,3 +61,8 @@ def test_a_document_without_the_mark_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="newest first"):
         prepend(document, "## one\n")
     assert document.read_text() == "# Benchmarks\n"
+
+
+def test_requests_are_whole_pipelines_of_all_clients() -> None:
+    shape = Shape("GET", 50, 16)
+    assert [shape.whole(requests) for requests in (1, 1199, 1201, 8000)] == [800, 800, 1600, 8000]

@@ -144,6 +144,7 @@ class Lone:
             seeds=Random(2),
             refuse=lambda request, error: self.refused.append((request, error)),
         )
+        self.shard.core.tick(self.now_ns)  # From here on it waits for a leader.
 
     def pump(self, *, saves: bool = True) -> None:
         """Do what the core asks for."""
@@ -217,8 +218,11 @@ class Rig:
         topology: Callable[[Topology], Topology] | None = None,
         parts: Parts = WATCHED,
         scenario: Scenario = CALM,
+        watches_halts: bool = True,
         **settings: int,
     ) -> None:
+        if not watches_halts:
+            parts = replace(parts, shard=Shard, core=RaftCore)
         self.schedule = Schedule(Trace())
         self.cluster = SimCluster(
             self.schedule,
@@ -298,12 +302,19 @@ class Rig:
 
     # --- Clients.
 
-    def ask(self, name: str, *commands: str, shard: int = 0, timeout_ms: int = 5000) -> Asked:
+    def ask(
+        self,
+        name: str,
+        *commands: str,
+        shard: int = 0,
+        timeout_ms: int = 5000,
+        then: Callable[[Outcome], None] | None = None,
+    ) -> Asked:
         """Give a request to a node's router, as a door does."""
         one = asked(*commands, shard=shard)
         clock = self.machines[NodeId(name)].clock
         one.request.deadline_ns = clock.now_ns() + timeout_ms * MS
-        self.process(name).ask(one.request, one.outcomes.append)
+        self.process(name).ask(one.request, then or one.outcomes.append)
         return one
 
     def do(self, name: str, *commands: str, shard: int = 0) -> Sequence[object]:

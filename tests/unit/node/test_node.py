@@ -134,24 +134,3 @@ def test_a_node_without_a_replica_serves_through_the_failover_of_the_leader() ->
     rig.kill(leader)
     assert rig.do(outside, "APPEND k 2", shard=0) == [2]
     assert rig.do(outside, "GET k", shard=0) == [b"12"]
-
-
-# --- A3/E3: nothing is done in one go that takes long.
-
-
-def test_a_long_suffix_is_applied_in_slices_and_heartbeats_go_on_between_them() -> None:
-    rig = Rig(3, 1).settle()
-    rig.kill("n3")
-    value = "x" * 4000
-    for number in range(300):
-        rig.do("n1", f"SET k{number} {value}")
-    rig.machines[NodeId("n3")].start()
-    node = rig.node("n3")
-    widths: list[int] = []
-    before = 0
-    while node.engine.shards[ShardId(0)].applied_index < 300:
-        assert rig.schedule.step()
-        now = node.engine.shards[ShardId(0)].applied_index if node.engine.shards else 0
-        widths.append(now - before)
-        before = now
-    assert max(widths) <= 40  # 128 KiB of entries.
