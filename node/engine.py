@@ -99,6 +99,7 @@ class Engine:
         self._reads_out = 0  # Commands in the rounds that are on their way.
         self._read_gather = Gather(HOLD_MAX_NS)
         self._reads_armed_ns = NOT_ARMED
+        self._ticked_ns = clock.now_ns()
         self._is_scheduled = False
         self._gate_armed_ns = NOT_ARMED
         self._writing: _Save | None = None
@@ -169,8 +170,12 @@ class Engine:
         """Called at a steady pace; time-outs, heartbeats and elections happen here."""
         now = self._clock.now_ns()
         wall_ms = self._clock.wall_ms()
+        # A process that stood still has heard nobody: what came meanwhile waits in its sockets.
+        # It is read before the next tick; until then silence is ours, not the others'.
+        stood_still = now - self._ticked_ns > self._config.election_timeout_ns // 4
+        self._ticked_ns = now
         for shard in self.shards.values():
-            if now >= shard.core.next_deadline():
+            if now >= shard.core.next_deadline() and not stood_still:
                 shard.core.tick(now)
                 self._dirty[shard.id] = shard
             if not shard.is_idle:

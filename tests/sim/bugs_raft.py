@@ -244,6 +244,7 @@ BUGS: tuple[Bug, ...] = (
         "§5.3",
         "never had|have on disk|was committed|acknowledges",
         replace(WATCHED, core=AcknowledgesTheWholeLog),
+        flavours=("storms", "partitions", "usurpers"),
     ),
     Bug(
         "a leader serves without an empty entry",

@@ -45,7 +45,7 @@ class Faults:
             "fail_sync": self._fail_sync,
             "transfer": self._transfer,
             "usurp": self._usurp,
-            "flap": lambda: self._flap(self._any_node(), times=5),
+            "flap": lambda: self._flap(cluster.nodes[0], times=5),
         }
 
     def start(self) -> None:

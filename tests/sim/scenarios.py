@@ -12,7 +12,7 @@ from .schedule import MS, SECOND
 FLAVOURS: dict[str, dict[str, int]] = {
     "calm": {"break": 2, "transfer": 1, "skew": 1},
     "crashes": {"kill": 3, "power": 4, "flap": 1, "break": 1, "stall": 1},
-    "flappers": {"flap": 3, "stall": 4},
+    "flappers": {"flap": 2, "pause": 3},
     "blackouts": {"power_all": 3, "kill_all": 1, "power": 3},
     "partitions": {"isolate": 4, "one_way": 4, "usurp": 2, "break": 2, "pause": 1},
     "pauses": {"pause": 5, "break": 1, "isolate": 1, "kill": 1},

@@ -1,6 +1,6 @@
 """A rule that could be broken without a test that fails is not kept (correctness S2).
 
-Those bugs that the simulator finds quickly; `python -m tests.sim --planted` looks for all.
+`python -m tests.sim --planted` says by which seed each is found, and how.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .bugs import BUGS
 from .planted import Bug, find, planted
 from .run import run
 
-TRIES_MAX = 40
+TRIES_MAX = 80  # Most take a few; the worst on the day of writing 16.
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))

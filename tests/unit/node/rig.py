@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any  # Fields of any type.
+from typing import TYPE_CHECKING, Any  # Fields of any type.
 
 from trimaran.cluster.slots import META_SHARD, ShardId
-from trimaran.cluster.topology import Topology
-from trimaran.node.config import Config
 from trimaran.node.data.keyspace import Keyspace
-from trimaran.node.errors import Unavailable
-from trimaran.node.node import Node, Parts
 from trimaran.node.raft.core import RaftCore
 from trimaran.node.raft.types import (
     NOBODY,
@@ -32,14 +28,21 @@ from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
 from trimaran.node.shard import Shard, ShardLimits
 
 from ...sim.cluster import SimCluster
-from ...sim.machine import Machine
 from ...sim.network import NetworkProfile
-from ...sim.process import Process
 from ...sim.runtime import DiskProfile
 from ...sim.scenarios import Scenario, make_scenario
 from ...sim.schedule import MS, SECOND, Schedule, Trace
 from ...sim.settings import Settings
 from ...sim.watch import WATCHED
+
+if TYPE_CHECKING:
+    from trimaran.cluster.topology import Topology
+    from trimaran.node.config import Config
+    from trimaran.node.errors import Unavailable
+    from trimaran.node.node import Node, Parts
+
+    from ...sim.machine import Machine
+    from ...sim.process import Process
 
 US = 1_000
 CLUSTER_ID = 0x5EED
@@ -296,6 +299,11 @@ class Rig:
 
     def heal(self) -> None:
         self.cluster.network.heal()
+
+    def slow_disk(self, name: str, sync_ns: int) -> None:
+        """From now on every write and sync takes so long."""
+        profile = self.machines[NodeId(name)].disk_profile  # The running process holds it too.
+        profile.min_ns, profile.max_ns = sync_ns, sync_ns + sync_ns // 50
 
     def kill(self, name: str) -> None:
         self.machines[NodeId(name)].crash(is_power_cut=False)

@@ -18,7 +18,6 @@ from trimaran.node.request import Done, Outcome
 from trimaran.node.shard import Shard
 from trimaran.proto.reply import OK
 
-from ...sim.runtime import DiskProfile
 from ...sim.schedule import MS, SECOND
 from ...sim.watch import WATCHED
 from .rig import Rig
@@ -100,7 +99,7 @@ def test_shards_with_a_quorum_keep_their_rate_beside_a_stopped_follower(command:
 def test_shards_with_a_quorum_keep_their_rate_beside_a_follower_with_a_slow_disk() -> None:
     rig = Rig(3, 6, parts=QUICK).settle()
     before = Load(rig, led_by_n1(rig), 8).measure()
-    rig.machines[NodeId("n3")].disk_profile = DiskProfile(500 * MS, 510 * MS)
+    rig.slow_disk("n3", 500 * MS)
     rig.run(2 * SECOND)
     keeps_up(before, Load(rig, led_by_n1(rig), 8).measure())
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self  # Any: arguments passed through.
+from typing import TYPE_CHECKING, Any, Self  # Any: arguments passed through.
 
 import pytest
 
 from trimaran.cluster.ring import first_topology
 from trimaran.cluster.slots import META_SHARD, ShardId
-from trimaran.cluster.topology import Topology
 from trimaran.node.errors import IdentityError
 from trimaran.node.raft.types import NodeId
-from trimaran.node.storage.wal import RestoredShard
 from trimaran.proto.reply import OK
 
 from ...sim.process import DIRECTORY
 from ...sim.schedule import MS, SECOND
 from ...sim.watch import WATCHED, WatchedLog
 from .rig import Rig
+
+if TYPE_CHECKING:
+    from trimaran.cluster.topology import Topology
+    from trimaran.node.storage.wal import RestoredShard
 
 
 def spread(topology: Topology) -> Topology:
@@ -134,3 +136,41 @@ def test_a_node_without_a_replica_serves_through_the_failover_of_the_leader() ->
     rig.kill(leader)
     assert rig.do(outside, "APPEND k 2", shard=0) == [2]
     assert rig.do(outside, "GET k", shard=0) == [b"12"]
+
+
+# --- A2: a key dies once, whatever the clocks say.
+
+
+@pytest.mark.parametrize("skew_ms", [-3000, 3000])
+def test_an_expired_key_stays_dead_over_a_failover_to_another_clock(skew_ms: int) -> None:
+    rig = Rig(3, 1).settle()
+    rig.machines[NodeId("n1")].clock.skew_ms = skew_ms
+    rig.run(200 * MS)
+    assert rig.leader(0) == "n1"
+    rig.do("n1", "SET k 1 PX 1000")
+    seen: list[object] = []
+    end_ns = rig.schedule.now_ns + 8 * SECOND
+    is_killed = False
+    while rig.schedule.now_ns < end_ns:
+        seen += rig.do("n2", "GET k")
+        if seen[-1] is None and not is_killed:
+            is_killed = True
+            rig.kill("n1")
+        rig.run(20 * MS)
+    assert seen == sorted(seen, key=lambda value: value is None)
+    assert is_killed
+    assert 40 <= seen.count(b"1") <= 55  # A second, by whichever clock.
+    assert rig.shard("n2").keys.count(0) == 0
+
+
+@pytest.mark.parametrize("skew_ms", [-3000, 3000])
+def test_a_living_key_does_not_die_early_by_more_than_the_clocks_differ(skew_ms: int) -> None:
+    rig = Rig(3, 1).settle()
+    rig.machines[NodeId("n1")].clock.skew_ms = skew_ms
+    rig.run(200 * MS)
+    rig.do("n1", "SET k 1 PX 10000")
+    set_ns = rig.schedule.now_ns
+    rig.kill("n1")
+    rig.until(lambda: rig.do("n2", "GET k") == [None], at_most_ns=20 * SECOND)
+    lived_ms = (rig.schedule.now_ns - set_ns) // MS
+    assert abs(lived_ms - 10_000) <= abs(skew_ms) + 1000
