@@ -74,7 +74,7 @@ class Config:
     fsync: str = _value("always", "always | never. With never, a power cut loses writes.")
 
     election_timeout_ms: int = _value(
-        1_000, "How long a leader may be silent; each wait is up to twice this."
+        2_000, "How long a leader may be silent; each wait is up to twice this."
     )
     heartbeat_interval_ms: int = _value(100, "How often a leader says that it is there.")
     tick_interval_ms: int = _value(20, "How often the engine looks at its timers.")

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from .leaders import Leaders, Led
     from .names import Address, Names
 
-BATCH_BYTES_MAX = 4 << 20  # One frame, unless a single message is larger.
+# One frame, unless a single message is larger: read in one go, so it must not hold up heartbeats.
+BATCH_BYTES_MAX = 512 << 10
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
 BEACON_NS = 1_000_000_000  # A link is not silent for longer: clocks and epochs are compared (A2).

@@ -144,8 +144,8 @@ def _commit_any_term(self: Leadership, saved_index: int) -> bool:
     return True
 
 
-def _saved_by_index(_saves: Saves, _first: int) -> None:
-    """Truncation takes nothing back from the saves under way."""
+def _not_truncated(_saves: Saves, _first: int) -> None:
+    """What was written before a truncation goes on vouching for what stands there now."""
 
 
 def _no_overdue(_follower: Progress, _now: int, _wait: int) -> bool:
@@ -186,10 +186,10 @@ BUGS: tuple[Bug, ...] = (
         replace(WATCHED, core=CountsOwnUnsavedEntries),
     ),
     Bug(
-        "an old save vouches for a later write",
+        "old saves vouch for what replaced them",
         "R2",
-        "have on disk|acknowledges|without the committed|was committed",
-        patches=((Saves, "truncated", _saved_by_index),),
+        "have on disk|acknowledges|without the committed|was committed|terms fall",
+        patches=((Saves, "truncated", _not_truncated),),
     ),
     Bug(
         "a lost append is not sent again",

@@ -101,7 +101,8 @@ class SimCluster:
     def pause(self, node: NodeId, time_ns: int) -> None:
         process = self.machines[node].process
         if process is not None:
-            process.runtime.paused_until_ns = self._schedule.now_ns + time_ns
+            end_ns = self._schedule.now_ns + time_ns
+            process.runtime.paused_until_ns = max(process.runtime.paused_until_ns, end_ns)
 
     def transfer_leadership(self, rng: Random) -> None:
         for process in self.processes():

@@ -176,7 +176,9 @@ class SimNetwork:
         pair.generation += 1
         for end, far in ((one, other), (other, one)):
             pair.untold.append((end, far))
-            delay_ns = self._rng.randrange(MS, 2000 * MS if is_silent else 20 * MS)
+            # Silence is noticed late; but some firewalls say at once that nobody is there.
+            is_late = is_silent and self._rng.random() < 0.5
+            delay_ns = self._rng.randrange(MS, 2000 * MS if is_late else 20 * MS)
             self._schedule.after(delay_ns, partial(self._tell_down, pair, end, far))
         self._schedule.after(self._rng.randrange(20 * MS, 200 * MS), lambda: self._connect(names))
 

@@ -1,0 +1,49 @@
+"""The runtime of a real process: what fails anywhere stops it, and nothing runs afterwards (L8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from trimaran.node.loop import LoopRuntime
+
+
+def explode() -> None:
+    raise ZeroDivisionError("planted")
+
+
+def ignore(_: None) -> None:
+    """The result of work that has none."""
+
+
+def explode_with(_: None) -> None:
+    explode()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda runtime: runtime.call_soon(explode),
+        lambda runtime: runtime.call_later(1, explode),
+        lambda runtime: runtime.run_log(explode, ignore),
+        lambda runtime: runtime.run_bulk(explode, ignore),
+        lambda runtime: runtime.run_log(lambda: None, explode_with),
+    ],
+    ids=["soon", "later", "in the log's thread", "in the bulk thread", "in what follows a write"],
+)
+async def test_an_exception_anywhere_fails_the_process_and_no_callback_runs_after_it(
+    begin: Callable[[LoopRuntime], None],
+) -> None:
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    runtime = LoopRuntime(asyncio.get_running_loop(), failed.set_result)
+    ran: list[int] = []
+    begin(runtime)
+    assert isinstance(await failed, ZeroDivisionError)
+    runtime.call_soon(partial(ran.append, 1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not ran
+    runtime.close()
