@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trimaran.node.raft.types import NodeId
 
 
-HEAL_MAX_NS = 40 * SECOND  # All work must be finished so long after healing.
+HEAL_MAX_NS = 20 * SECOND  # All work must be finished so long after healing; 4.5 s were seen.
 STEPS_MAX = 3_000_000  # A run that goes on for ever is a failure too.
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from trimaran.cluster.slots import ShardId
 from trimaran.node.errors import NotLeader, Overloaded
+from trimaran.node.clock import SystemClock
 from trimaran.node.peer_link import BATCH_BYTES_MAX
 from trimaran.node.peers import PeersConfig
 from trimaran.node.raft.types import (
@@ -58,6 +59,9 @@ async def rig() -> AsyncIterator[Rig]:
         yield rig
 
 
+STUCK_NS = 300_000_000
+
+
 async def back_up(source: Node, target: Node) -> None:
     """Fill the log stream until gRPC takes no more."""
     link = source.peers.links[target.name]
@@ -65,7 +69,13 @@ async def back_up(source: Node, target: Node) -> None:
         source.peers.send(target.name, SHARD, append(index, MIB))
         source.peers.flush()
         await asyncio.sleep(0)
-    await eventually(lambda: link.log.in_flight_bytes > MIB)
+    # One frame that nobody takes: a moment without progress is not enough, gRPC may be copying.
+    await eventually(
+        lambda: (
+            link.log.in_flight_bytes > 0
+            and SystemClock().now_ns() - link.log.write_began_ns > STUCK_NS
+        )
+    )
 
 
 async def test_heartbeats_votes_and_acknowledgements_go_around_a_log_that_is_backed_up(
