@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trimaran.cluster.slots import ShardId
-from trimaran.node.errors import NotLeader, Overloaded
 from trimaran.node.clock import SystemClock
+from trimaran.node.errors import NotLeader, Overloaded
 from trimaran.node.peer_link import BATCH_BYTES_MAX
 from trimaran.node.peers import PeersConfig
 from trimaran.node.raft.types import (
@@ -69,13 +69,19 @@ async def back_up(source: Node, target: Node) -> None:
         source.peers.send(target.name, SHARD, append(index, MIB))
         source.peers.flush()
         await asyncio.sleep(0)
-    # One frame that nobody takes: a moment without progress is not enough, gRPC may be copying.
-    await eventually(
-        lambda: (
-            link.log.in_flight_bytes > 0
-            and SystemClock().now_ns() - link.log.write_began_ns > STUCK_NS
-        )
-    )
+    sent = 32
+
+    def is_stuck() -> bool:
+        """gRPC still copies a while: top up until a frame is not taken and more waits behind it."""
+        nonlocal sent
+        if link.queue_bytes < 2 * MIB:
+            sent += 1
+            source.peers.send(target.name, SHARD, append(sent, MIB))
+            source.peers.flush()
+        waited_ns = SystemClock().now_ns() - link.log.write_began_ns
+        return link.queue_bytes >= 2 * MIB and waited_ns > STUCK_NS
+
+    await eventually(is_stuck)
 
 
 async def test_heartbeats_votes_and_acknowledgements_go_around_a_log_that_is_backed_up(
