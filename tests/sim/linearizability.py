@@ -16,6 +16,7 @@ Command = tuple[bytes, ...]  # Name and arguments without the key: `(b"SET", b"v
 Answer = None | int | bytes
 State = bytes | None | tuple[bytes]  # A volatile value is a tuple of one.
 
+READ: tuple[Command, ...] = ((b"GET",),)
 STATES_MAX = 2_000_000  # Tried for one key; beyond it the answer is UNDECIDED.
 
 
@@ -100,10 +101,12 @@ def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Ver
     for place, operation in enumerate(operations):
         if operation.returned is not None:
             must |= 1 << place
-    state: State = None
     done = 0
-    tried: set[tuple[int, State]] = {(0, None)}
-    stack = [_Level(state, done, _choices(operations, done))]
+    # By known operations done and state, the unknown ones that were done too. To have more of these
+    # done in the same state gives no more freedom: they need never be done.
+    tried: dict[tuple[int, State], list[int]] = {(0, None): [0]}
+    count = 0
+    stack = [_Level(None, done, _choices(operations, done, None))]
     while True:
         if done & must == must:
             return Verdict.LINEARIZABLE
@@ -122,22 +125,26 @@ def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Ver
         place, after = level.ends.pop()
         if operations[place].returned is None and after == level.state:
             continue  # An unknown outcome that changes nothing need not be placed at all.
-        key = (level.done | 1 << place, after)
-        if key in tried:
+        done = level.done | 1 << place
+        unknown = done & ~must
+        masks = tried.setdefault((done & must, after), [])
+        if any(mask & unknown == mask for mask in masks):
             continue
-        if len(tried) >= states_max:
+        count += 1
+        if count > states_max:
             return Verdict.UNDECIDED
-        tried.add(key)
-        done, state = key
-        stack.append(_Level(state, done, _choices(operations, done)))
+        masks.append(unknown)
+        stack.append(_Level(after, done, _choices(operations, done, after)))
 
 
-def _choices(operations: Sequence[Operation], done: int) -> list[int]:
+def _choices(operations: Sequence[Operation], done: int, state: State) -> list[int]:
     """What may come next: everything asked for before the first answer still missing.
 
     In the order to pop: known outcomes first, the earliest answered first; unknown ones last, since
-    most of them need not be placed at all.
+    most of them need not be placed at all. A read that fits here may as well stand here: then it is
+    the only choice.
     """
+    value = state[0] if isinstance(state, tuple) else state
     first_return: int | None = None
     known: list[tuple[int, int]] = []
     unknown: list[int] = []
@@ -151,6 +158,8 @@ def _choices(operations: Sequence[Operation], done: int) -> list[int]:
         if operation.returned is None:
             unknown.append(place)
             continue
+        if operation.commands == READ and operation.answers == (value,):
+            return [place]
         known.append((operation.returned, place))
         if first_return is None or operation.returned < first_return:
             first_return = operation.returned

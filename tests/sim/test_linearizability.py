@@ -162,3 +162,51 @@ def test_one_wrong_answer_is_found(seed: int) -> None:
     reads = [one for one in history if one.returned is not None and one.commands == (GET,)]
     rng.choice(reads).answers = (b"never written",)
     assert check_key(history) is Verdict.BROKEN
+
+
+def _is_linearizable_slowly(history: list[Operation], state: State = None) -> bool:
+    """By the definition: try every operation that nothing forces behind another one."""
+    waiting = [one.returned for one in history if one.returned is not None]
+    if not waiting:
+        return True
+    for place, operation in enumerate(history):
+        if operation.invoked > min(waiting):
+            continue
+        rest = history[:place] + history[place + 1 :]
+        for start in (state, None) if isinstance(state, tuple) else (state,):
+            after, answer = execute(start, operation.commands[0])
+            is_right = operation.returned is None or operation.answers == (answer,)
+            if is_right and _is_linearizable_slowly(rest, after):
+                return True
+    return False
+
+
+def _any_history(rng: Random) -> list[Operation]:
+    """Few operations with answers that are often wrong."""
+    choices: list[tuple[Command, tuple[Answer, ...]]] = [
+        (GET, (None, b"1", b"2", b"12")),
+        ((b"SET", b"1"), (b"OK",)),
+        ((b"SETPX", b"2"), (b"OK",)),
+        ((b"APPEND", b"2"), (1, 2)),
+        ((b"DEL",), (0, 1)),
+    ]
+    history: list[Operation] = []
+    times = rng.sample(range(100), 14)
+    for place in range(rng.randrange(3, 8)):
+        command, answers = rng.choice(choices)
+        invoked, returned = sorted(times[2 * place : 2 * place + 2])
+        is_known = rng.random() < 0.75
+        history.append(op(command, invoked, returned if is_known else None, rng.choice(answers)))
+    return history
+
+
+def test_checker_agrees_with_the_definition() -> None:
+    rng = Random(7)
+    right = 0
+    for _ in range(3000):
+        history = _any_history(rng)
+        expected = _is_linearizable_slowly(history)
+        right += expected
+        verdict = check_key(history)
+        assert verdict is (Verdict.LINEARIZABLE if expected else Verdict.BROKEN), history
+    assert 500 < right < 2500
