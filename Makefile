@@ -85,10 +85,11 @@ chaos: setup
 compose-test: setup
 	deploy/compose-test
 
-# -I .types: so that generated modules import one another as trimaran.proto.
+# -I .types: so that generated modules import one another as trimaran.proto. Messages only: streams
+# are raw bytes to gRPC (node/peer_stream.py), so that nothing is parsed twice.
 proto: setup
 	cd .types && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. \
-	  --grpc_python_out=. trimaran/proto/*.proto
+	  trimaran/proto/*.proto
 
 clean:
 	rm -rf $(VENV) .types build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

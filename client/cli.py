@@ -7,6 +7,7 @@ wait for gRPC, and nothing here may import the node, which is started by name as
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -131,6 +132,8 @@ def down(*, data: Path) -> None:
 def node(*, arguments: tuple[str, ...]) -> None:
     """Run one node; its options are its own (node/config.py)."""
     sys.argv = ["trimaran node", *arguments]
+    # gRPC's own, read by its C core: it would print a line whenever a peer stops.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a library, not read.
     try:
         runpy.run_module("trimaran.node", run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:

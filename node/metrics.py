@@ -45,6 +45,13 @@ def _of_engine(node: Node, resident_bytes: int) -> Iterator[Metric]:
     yield _counter("batches", "Batches of entries proposed here.", gate.batches)
     yield _counter("batches_forced", "Batches not waited for to the end.", gate.forced)
     yield _counter("leader_changes", "Leaders seen to change, all shards.", counters.elections)
+    yield _counter(
+        "leader_transfers", "Shards handed over by this node.", node.leadership.transfers
+    )
+    yield _counter("raft_messages_received", "All shards.", counters.messages_in)
+    yield _gauge(
+        "is_clock_trusted", "0: too far from the others'.", node.leadership.is_clock_trusted
+    )
     yield _counter("forwarded_requests", "Passed on to another node.", node.router.forwarded)
     yield _gauge("pending_requests", "Passed on or waiting for a leader.", node.router.pending)
     yield _counter("snapshots_taken", "Snapshots taken.", node.snapshotting.taken)
@@ -79,6 +86,9 @@ def _of_shards(node: Node) -> Iterator[Metric]:
     commands = CounterMetricFamily(
         "trimaran_shard_commands_applied", "Commands applied.", labels=labels
     )
+    strays = CounterMetricFamily(
+        "trimaran_shard_messages_dropped", "Meant for another replica.", labels=labels
+    )
     for shard in node.engine.shards.values():
         label = ["meta" if shard.id == META_SHARD else str(shard.id)]
         core, data = shard.core, shard.keys
@@ -90,10 +100,11 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         keys.add_metric(label, sum([data.count(db) for db in data.databases]))
         memory.add_metric(label, data.memory_bytes)
         commands.add_metric(label, shard.commands_applied)
+        strays.add_metric(label, core.dropped_messages)
         matches = [follower.match_index for follower in core.followers()]
         if matches:
             lag.add_metric(label, core.last.index - min(matches))
-    yield from (term, leads, halted, applied, commit, lag, keys, memory, commands)
+    yield from (term, leads, halted, applied, commit, lag, keys, memory, commands, strays)
 
 
 def _of_peers(peers: Peers) -> Iterator[Metric]:
@@ -101,6 +112,7 @@ def _of_peers(peers: Peers) -> Iterator[Metric]:
     up = GaugeMetricFamily("trimaran_peer_up", "1 if all its streams are live.", labels=labels)
     dropped = CounterMetricFamily("trimaran_peer_messages_dropped", "Lost here.", labels=labels)
     refused = CounterMetricFamily("trimaran_peer_refused", "Hellos refused.", labels=labels)
+    breaks = CounterMetricFamily("trimaran_peer_breaks", "Streams that broke.", labels=labels)
     mismatches = CounterMetricFamily("trimaran_peer_mismatches", "Batches dropped.", labels=labels)
     batches = CounterMetricFamily("trimaran_peer_batches_received", "Batches.", labels=labels)
     received = CounterMetricFamily("trimaran_peer_bytes_received", "Bytes.", labels=labels)
@@ -120,6 +132,7 @@ def _of_peers(peers: Peers) -> Iterator[Metric]:
         up.add_metric(label, peers.is_up(node))
         dropped.add_metric(label, counters.dropped)
         refused.add_metric(label, counters.refused)
+        breaks.add_metric(label, counters.breaks)
         mismatches.add_metric(label, counters.mismatches)
         batches.add_metric(label, counters.batches_in)
         received.add_metric(label, counters.bytes_in)
@@ -128,5 +141,5 @@ def _of_peers(peers: Peers) -> Iterator[Metric]:
         sent_bytes.add_metric(label, link.log.bytes + link.control.bytes)
         waiting.add_metric(label, link.queue_bytes)
         overflows.add_metric(label, counters.overflows)
-    yield from (up, dropped, refused, mismatches, batches, received)
+    yield from (up, dropped, refused, breaks, mismatches, batches, received)
     yield from (sent, around, sent_bytes, waiting, overflows)

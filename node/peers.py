@@ -291,11 +291,6 @@ class Peers:
         for link in self.links.values():
             link.wake()
 
-    def update_addresses(self, addresses: Mapping[NodeId, Address]) -> None:
-        """Hints where nodes are now."""
-        for node, address in addresses.items():
-            self._move(node, address)
-
     def _move(self, node: NodeId, address: Address) -> None:
         link = self.links.get(node)
         if link is not None and link.address != address:

@@ -167,18 +167,18 @@ class Router:
         if leader is None or leader == self._name:
             self._park(request)
             return
-        if request.has_write:
+        # A session is opened without one, and a read needs none: run twice it changes nothing.
+        if request.has_write and request.commands[0][0] != OPEN_SESSION:
             session = self._sessions.setdefault(request.shard, _Session())
-            if not session.id and request.commands[0][0] != OPEN_SESSION:
+            if not session.id:
                 self._park(request)
                 self._open_session(request.shard, session)
                 return
-            if session.id and not request.sequence and request.commands[0][0] != OPEN_SESSION:
-                if session.is_full:
-                    self._park(request)
-                    return
-                request.session = session.id
-                request.sequence = session.take(len(request.commands))
+            if session.is_full:
+                self._park(request)
+                return
+            request.session = session.id
+            request.sequence = session.take(len(request.commands))
         self._send(request, leader)
 
     def _send(self, request: Request, leader: NodeId) -> None:

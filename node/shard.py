@@ -50,7 +50,6 @@ class _Proposed:
     seed: int
     requests: list[Request]
     commands: list[CommandRecord]
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +139,6 @@ class Shard:
         return bool(self._inbox)
 
     @property
-    def has_new_reads(self) -> bool:
-        return bool(self._new_reads)
-
-    @property
     def is_idle(self) -> bool:
         """No request of anybody waits here for anything."""
         return not (self._inbox or self._proposed or self._new_reads or self._waiting_reads)
@@ -185,9 +180,7 @@ class Shard:
             # Ours of an earlier term stood here and was truncated. We lead with an entry of this
             # term committed in front of it, so it stands in no log that can still win.
             self._give_back(replaced.requests, NotLeader(self.core.leader_node))
-        self._proposed[entry.index] = _Proposed(
-            entry.term, stamp_ms, seed, requests, commands, size
-        )
+        self._proposed[entry.index] = _Proposed(entry.term, stamp_ms, seed, requests, commands)
         return entry.index
 
     def _stamp(self, now_ns: int, wall_ms: int) -> int:

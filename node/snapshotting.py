@@ -175,8 +175,10 @@ class Snapshotting:
         """Delete the log segments and the snapshots that nobody needs any more."""
         if self._is_tidying:
             return
-        self._is_tidying = True
         paths = self._log.free_segments()
+        if not paths and self._snapshots.has_swept:
+            return
+        self._is_tidying = True
 
         def delete() -> None:
             self._log.unlink(paths)

@@ -36,9 +36,6 @@ class Tally:
             return
         (self._granted if granted else self._refused).add(replica)
 
-    def has_vote_of(self, replica: ReplicaId) -> bool:
-        return replica in self._granted
-
     @property
     def is_won(self) -> bool:
         return len(self._granted) >= majority(len(self._voters))

@@ -143,10 +143,6 @@ class DataDirectory:
     def identity(self) -> Identity:
         return self._identity
 
-    @property
-    def log_path(self) -> str:
-        return posixpath.join(self.path, "log")
-
     def agree(self, founding: Founding) -> None:
         """Write down what is to be founded; lasting when this returns (correctness B1)."""
         before = self._identity.founding

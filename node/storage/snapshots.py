@@ -363,6 +363,11 @@ class Snapshots:
         """Delete a received file that is not wanted."""
         self.disk.unlink(path)
 
+    @property
+    def has_swept(self) -> bool:
+        """Whether there is nothing left for `sweep` to delete."""
+        return not self._doomed
+
     def sweep(self) -> None:
         """Delete the files that `forget_older` and `release` left; done before each new one too."""
         while self._doomed:
