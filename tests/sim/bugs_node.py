@@ -282,6 +282,7 @@ BUGS: tuple[Bug, ...] = (
         "not linearizable",
         replace(WATCHED, shard=AnswersReadsLate),
         flavours=("partitions", "usurpers"),
+        caught_by="test_reads_of_a_deposed_leader_are_given_back_and_not_answered",
     ),
     Bug(
         "unknown is called not applied",
@@ -301,6 +302,7 @@ BUGS: tuple[Bug, ...] = (
         "not linearizable|answered",
         patches=((Router, "__init__", _numbers_from_one),),
         flavours=("flappers",),
+        caught_by="test_an_answer_to_the_last_process_is_not_taken_for_one_to_this",
     ),
     Bug(
         "an answer before the commit",

@@ -35,6 +35,7 @@ class Bug:
     # (owner, attribute, what to put there): for classes that no `Parts` names.
     patches: tuple[tuple[Any, str, Any], ...] = ()
     flavours: tuple[str, ...] = ()  # Days on which it can show; none: all.
+    caught_by: str = ""  # The test of one schedule that catches it, if few seeds do.
 
 
 @dataclass(frozen=True, slots=True)

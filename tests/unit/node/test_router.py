@@ -9,7 +9,7 @@ import pytest
 from trimaran.cluster.slots import ShardId
 from trimaran.node.errors import NoQuorum, NotLeader, OutcomeUnknown, Overloaded
 from trimaran.node.raft.types import NodeId
-from trimaran.node.request import Done, Forward, NotApplied, Unknown
+from trimaran.node.request import Answer, Done, Forward, NotApplied, Unknown
 from trimaran.proto.reply import OK
 
 from ...sim.schedule import MS, SECOND
@@ -116,6 +116,22 @@ def test_a_leader_that_is_paused_is_not_waited_for_when_there_is_another() -> No
     assert rig.schedule.now_ns - asked_ns < 3 * SECOND
     rig.run(10 * SECOND)  # It wakes with the first try still unread.
     assert rig.do(name, "GET k") == [b"12"]
+
+
+def test_an_answer_to_the_last_process_is_not_taken_for_one_to_this() -> None:
+    rig = Rig(3, 1).settle()
+    leader, name = rig.leader(0), away(rig)
+    assert leader is not None
+    rig.ask(name, "GET k")
+    (late,) = rig.node(name).router._in_flight
+    rig.kill(name)
+    rig.machines[NodeId(name)].start()
+    rig.until(lambda: rig.shard(name).leader_node())
+    read = rig.ask(name, "GET k")
+    assert len(rig.node(name).router._in_flight) == 1
+    rig.node(name).receive_answers(NodeId(leader), [Answer(late, Done([b"wrong"]))])
+    rig.until(lambda: read.outcome)
+    assert read.replies == [None]
 
 
 def test_the_floor_never_passes_a_command_that_is_not_answered() -> None:
