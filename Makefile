@@ -80,6 +80,7 @@ bench: setup
 	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
 
 chaos: setup
+	.ci/oracle
 	$(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
 
 compose-test: setup

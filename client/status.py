@@ -11,10 +11,12 @@ The JSON of `/status` (a key may be missing where a default stands below; unknow
      "nodes": [{"name", "host", "port", "is_up", "memory_bytes", "zone"}, ...],
      "shards": [{"shard": 0 | ... | "meta", "leader": "n1" | null, "term", "commit_index",
                  "applied_index", "last_index",
-                 "replicas": [{"node", "role", "match_index"}, ...]}, ...]}
+                 "replicas": [{"node", "role", "match_index"}, ...]}, ...],
+     "settings": {"maxmemory": "1073741824", ...}}
 
 `state` is `ready` once every shard this node holds has a leader it knows. `waiting_for` names the
 nodes without which it cannot go on. `match_index` is known to leaders only, null elsewhere.
+`settings` are the parameters of the whole cluster that CONFIG SET has changed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import http.client
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any  # JSON in, JSON out.
 
 STATUS_VERSION = 1
@@ -81,6 +83,7 @@ class Status:
     shards_total: int = 0
     nodes: tuple[NodeStatus, ...] = ()
     shards: tuple[ShardStatus, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)  # Cluster-wide, not at their defaults.
 
     @property
     def leaderless(self) -> tuple[int | str, ...]:
@@ -201,8 +204,11 @@ def merge(views: list[Status]) -> Status:
         # A leader that died leads nobody, even while the others have not noticed yet.
         shards.append(best if best.leader in alive else replace(best, leader=None))
     not_ready = [view.state for view in views if view.state != "ready"]
+    newest = max(views, key=lambda view: view.epoch)
     return replace(
         first,
+        epoch=newest.epoch,
+        settings=newest.settings,
         state=not_ready[0] if not_ready else "ready",
         waiting_for=tuple(sorted({name for view in views for name in view.waiting_for})),
         nodes=tuple(nodes),
@@ -224,6 +230,9 @@ def table(status: Status) -> str:
     parts = [head]
     if status.waiting_for:
         parts.append(f"waiting for {', '.join(status.waiting_for)}")
+    if status.settings:
+        shown = "  ".join(f"{name} {value}" for name, value in sorted(status.settings.items()))
+        parts.append(f"settings of the whole cluster: {shown}")
     leads = [one.leader for one in status.shards]
     parts.append("")
     parts += _columns(

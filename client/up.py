@@ -201,7 +201,8 @@ class Cluster:
             self._dead.add(node.name)
             log = self._logs[node.name]
             log.follow()
-            self._say(f"{node.name} died: {death(code)}; start it again with")
+            how = f"died: {death(code)}" if code else "was shut down"
+            self._say(f"{node.name} {how}; start it again with")
             self._say(f"  {self._plan.command_line(node)}")
             if code > 0:
                 self._say(f"its last lines, from {node.log}:")

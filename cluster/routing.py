@@ -27,8 +27,12 @@ from .slots import (
 CURSOR_PLACE_BITS: Final = 32  # A SCAN cursor: slot, then the place by hash of the key within it.
 CURSOR_END: Final = SLOTS << CURSOR_PLACE_BITS  # Below 2**53: exact in every client.
 
+_CURSOR_MAX: Final = (1 << 64) - 1
+_DIGITS_MAX: Final = 21  # More than any cursor has.
+
 _ALONE = tuple((ShardId(shard),) for shard in range(SHARDS_MAX))
 _NOWHERE: tuple[ShardId, ...] = ()
+_DATABASE_WORDS = {b"%d" % number: number for number in range(DATABASES)}
 
 
 def keys_of(keys: KeyRange, args: Sequence[bytes]) -> Sequence[bytes]:
@@ -44,9 +48,13 @@ def keys_of(keys: KeyRange, args: Sequence[bytes]) -> Sequence[bytes]:
 def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tuple[ShardId, ...]:
     """The shards a command goes to, each once; none if the door answers it by itself.
 
-    A ONE_SHARD command that has several is to be refused (CROSSSLOT).
+    A ONE_SHARD command that has several is to be refused (CROSSSLOT), and so is a NAMES_DB one
+    (`databases_apart` says how).
     """
     keys = row.keys
+    if row.spread is Spread.NAMES_DB and (target := named_database(row, args)) is not None:
+        source = shard_of(db, args[keys.first], shards)
+        return tuple(dict.fromkeys((source, shard_of(target, args[keys.last], shards))))
     if keys.first and keys.first == keys.last:
         return _ALONE[shard_of(db, args[keys.first], shards)]
     if row.spread is Spread.LOCAL:
@@ -58,6 +66,51 @@ def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tupl
     if row.spread is Spread.BY_CURSOR:
         return _ALONE[_shard_of_cursor(args[1], shards)]
     return tuple(dict.fromkeys([shard_of(0, key, shards) for key in keys_of(keys, args)]))
+
+
+def named_database(row: Command, args: Sequence[bytes]) -> int | None:
+    """The database that a NAMES_DB command names beside its connection's; None if there is none,
+    or if its words are wrong, which its handler will say."""
+    text = None
+    if row.name == b"MOVE":
+        text = args[2]
+    else:  # COPY source target [REPLACE] [DB database]: the last one counts.
+        place = 3
+        while place < len(args):
+            is_db = args[place].upper() == b"DB"
+            if is_db and place + 1 < len(args):
+                text = args[place + 1]
+            place += 1 + is_db
+    return None if text is None else _DATABASE_WORDS.get(text)
+
+
+def databases_apart(row: Command, db: int, args: Sequence[bytes], shards: int) -> str | None:
+    """Why a NAMES_DB command cannot run: its two databases keep these keys on different shards."""
+    target = named_database(row, args)
+    if target is None or target == db:
+        return None
+    source_shard = shard_of(db, args[row.keys.first], shards)
+    target_shard = shard_of(target, args[row.keys.last], shards)
+    if source_shard == target_shard:
+        return None
+    return (
+        f"{row.name.decode()} from database {db} to database {target} is refused: their keys live"
+        f" on different shards ({_whose(db)} on shard {source_shard},"
+        f" {_whose(target)} on shard {target_shard})"
+    )
+
+
+def not_in_cluster(row: Command, args: Sequence[bytes]) -> str | None:
+    """Why a NAMES_DB command is refused at the cluster door, which has database 0 alone."""
+    if row.name == b"MOVE":
+        return "MOVE is not allowed in cluster mode"
+    if named_database(row, args):
+        return "Copying to another database is not allowed in cluster mode"
+    return None
+
+
+def _whose(db: int) -> str:
+    return f"database {db}" if db else "this key of database 0"
 
 
 def slot_of_keys(row: Command, args: Sequence[bytes]) -> Slot | None:
@@ -132,11 +185,17 @@ def _sum(replies: Sequence[Reply]) -> int:
 
 def parse_cursor(text: bytes) -> int | None:
     """A cursor as SCAN takes it, or None if it is none."""
+    text = text.partition(b"\0")[0]  # Redis reads it as a string of C,
     if not text:
-        return 0  # As Redis reads it.
-    if not text.isdigit() or len(text) > 20 or int(text) >= 1 << 64:
+        return 0
+    sign, digits = (text[:1], text[1:]) if text[:1] in (b"+", b"-") else (b"", text)
+    significant = digits.lstrip(b"0")[:_DIGITS_MAX]
+    if not digits.isdigit() or int(significant or b"0") > _CURSOR_MAX:
         return None
-    return min(int(text), CURSOR_END)  # Any number will do, as in Redis; behind the end is nothing.
+    number = int(significant or b"0")
+    if sign == b"-":
+        number = -number & _CURSOR_MAX  # and by strtoul.
+    return min(number, CURSOR_END)  # Any number will do, as in Redis; behind the end is nothing.
 
 
 def _shard_of_cursor(text: bytes, shards: int) -> ShardId:

@@ -9,10 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any  # JSON in, JSON out.
 
+from .settings import Settings
+
 if TYPE_CHECKING:
+    from .settings import Pairs
     from .slots import ShardId
 
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerInfo:
+    """A named listener of a node, where its clients are told to find it; ports are base + 0..2."""
+
+    name: str
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,14 @@ class NodeInfo:
     host: str
     port: int  # The base port: +0 RESP any key, +1 RESP cluster, +2 gRPC, +3 HTTP.
     zone: str = ""
+    listeners: tuple[ListenerInfo, ...] = ()  # Beside the one above, which has no name.
+
+    def address(self, listener: str) -> tuple[str, int]:
+        """Host and base port for who asks through `listener`; the node's own if it has no such."""
+        for one in self.listeners:
+            if one.name == listener:
+                return one.host, one.port
+        return self.host, self.port
 
     @property
     def grpc_address(self) -> str:
@@ -45,17 +65,27 @@ class Topology:
     nodes: tuple[NodeInfo, ...]
     replicas: tuple[tuple[ReplicaInfo, ...], ...]  # Per shard; the first is the preferred leader.
     meta: tuple[ReplicaInfo, ...]  # Where the meta group lives.
+    settings: Pairs = ()  # Cluster-wide parameters that differ from their defaults.
 
     def node(self, name: str) -> NodeInfo | None:
         return next((node for node in self.nodes if node.name == name), None)
 
-    def with_address(self, name: str, host: str, port: int) -> Topology:
-        """The next topology, in which `name` is elsewhere; this one if nothing changes."""
+    def with_address(
+        self, name: str, host: str, port: int, listeners: tuple[ListenerInfo, ...] = ()
+    ) -> Topology:
+        """The next topology, in which `name` is there; this one if nothing changes."""
         nodes = tuple(
-            replace(node, host=host, port=port) if node.name == name else node
+            replace(node, host=host, port=port, listeners=listeners) if node.name == name else node
             for node in self.nodes
         )
         return self if nodes == self.nodes else replace(self, epoch=self.epoch + 1, nodes=nodes)
+
+    def with_settings(self, changes: Pairs) -> Topology:
+        """The next topology, with these parameters set; this one if nothing changes."""
+        settings = Settings.of((*self.settings, *changes)).changed()
+        if settings == self.settings:
+            return self
+        return replace(self, epoch=self.epoch + 1, settings=settings)
 
     def replicas_of(self, shard: ShardId) -> tuple[ReplicaInfo, ...]:
         return self.meta if shard >= self.shards else self.replicas[shard]
@@ -73,16 +103,18 @@ class Topology:
                     "host": node.host,
                     "port": node.port,
                     "zone": node.zone,
+                    "listeners": [[one.name, one.host, one.port] for one in node.listeners],
                 }
                 for node in self.nodes
             ],
             "replicas": [[[one.replica, one.node] for one in shard] for shard in self.replicas],
             "meta": [[one.replica, one.node] for one in self.meta],
+            "settings": dict(self.settings),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Topology:
-        """Raises ValueError when the format version is not this one's."""
+        """Raises ValueError when the format version, or a setting, is not this one's."""
         if value.get("version") != FORMAT_VERSION:
             raise ValueError(
                 f"topology format version {value.get('version')!r} is not {FORMAT_VERSION}: "
@@ -94,7 +126,13 @@ class Topology:
             shards=value["shards"],
             nodes=tuple(
                 NodeInfo(
-                    one["name"], int(one["incarnation"], 16), one["host"], one["port"], one["zone"]
+                    one["name"],
+                    int(one["incarnation"], 16),
+                    one["host"],
+                    one["port"],
+                    one["zone"],
+                    # Of whoever wrote it before there were any: none.
+                    tuple(ListenerInfo(*listener) for listener in one.get("listeners", ())),
                 )
                 for one in value["nodes"]
             ),
@@ -103,4 +141,6 @@ class Topology:
                 for shard in value["replicas"]
             ),
             meta=tuple(ReplicaInfo(replica, node) for replica, node in value["meta"]),
+            # Read through the table: what this version does not know is refused here.
+            settings=Settings.of(value.get("settings", {}).items()).changed(),
         )

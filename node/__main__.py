@@ -13,19 +13,22 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any  # Futures of any kind are waited for together.
 
 import uvloop
 
+from ..cluster.settings import settings_of
 from ..proto.resp import ReaderLimits
 from .bootstrap import Bootstrap
 from .clock import SystemClock
-from .config import Config, load, split_address, usage
+from .config import Config, Listener, load, usage
+from .control import Control
 from .doors.backend import DoorLimits
 from .doors.cluster_resp import ClusterRouting
 from .doors.door import Clients, Door
+from .doors.grpc_door import GrpcDoor
 from .doors.http import HttpDoor
 from .doors.resp import AnyKeyRouting
 from .errors import ConfigError, TrimaranError
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 
 RESP, CLUSTER, GRPC, HTTP = range(4)  # From the base port (design, section 9).
 REPORT_INTERVAL_S = 0.2
+GRPC_BYTES_MIN = 8 << 20  # Least limit of a gRPC message.
+HAND_OVER_S = 1.0  # The longest a stop waits for others to take over; it takes a round trip or two.
+HAND_OVER_LOOK_S = 0.01
 
 _log = logging.getLogger("trimaran")
 
@@ -63,6 +69,8 @@ class Process:
         *,
         disk: RealDisk,
         server: PeerServer,
+        grpc: GrpcDoor,
+        stop: Callable[[], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = loop.create_future()
@@ -85,14 +93,14 @@ class Process:
             PeersConfig(config.peer_queue_bytes_max, config.snapshot_chunk_bytes),
             clock=clock,
             rng=Random(secrets.randbits(64)),
-            addresses=_known_addresses(config, directory),
+            addresses={NodeId(one.name): Address(one.host, one.grpc_port) for one in config.peers},
         )
         self._runtime = LoopRuntime(loop, self._fail)
         self.node = Node(
             config,
             topology,
             directory=config.data_dir,
-            mark=directory,
+            memory=directory,
             disk=disk,
             clock=clock,
             runtime=self._runtime,
@@ -100,24 +108,41 @@ class Process:
             seeds=SystemRandom(),
         )
         self.peers.attach(self.node, self.node)
-        self._directory = directory
-        self.node.topology_changed = self._save_addresses
         clients = Clients(_door_limits(config), clock.now_ns())
+        self._clients = clients
+        self._topology_changed(topology)
+        self.node.topology_changed = self._topology_changed
         self.facts = Facts(self.node, self.peers, clock, clients, fail=self._fail)
-        self._doors = {
-            RESP: Door(
-                AnyKeyRouting(self.facts, Random(secrets.randbits(64))),
-                router=self.facts,
-                facts=self.facts,
-                clients=clients,
-            ),
-            CLUSTER: Door(
-                ClusterRouting(self.facts, Random(secrets.randbits(64))),
-                router=self.facts,
-                facts=self.facts,
-                clients=clients,
-            ),
-        }
+        self._control = Control(self.node, stop)
+        self._doors = [
+            (self._door(offset, listener.name, clients), listener, offset)
+            for listener in config.doors
+            for offset in (RESP, CLUSTER)
+        ]
+        # The node's own is served with the peers' streams; further listeners have servers.
+        self._grpc = [
+            grpc,
+            *(GrpcDoor(config.name, config.session_timeout_ms) for _ in config.listen),
+        ]
+
+    def _door(self, offset: int, listener: str, clients: Clients) -> Door:
+        rng = Random(secrets.randbits(64))
+        routing = (
+            ClusterRouting(self.facts, rng, listener)
+            if offset == CLUSTER
+            else AnyKeyRouting(self.facts, rng)
+        )
+        return Door(
+            routing,
+            router=self.facts,
+            facts=self.facts,
+            control=self._control,
+            clients=clients,
+            listener=listener,
+        )
+
+    def _topology_changed(self, topology: Topology) -> None:
+        self._clients.settings_changed(settings_of(topology.settings))
 
     def _fail(self, error: BaseException) -> None:
         """Stop with `error`: no turn is taken any more, so nothing more is promised."""
@@ -125,11 +150,6 @@ class Process:
             self.failed.set_exception(error)
         if self._tasks:
             self._tasks[-1].cancel()
-
-    def _save_addresses(self, topology: Topology) -> None:
-        # In a thread: a disk that hangs must not hold up the loop (correctness R9).
-        addresses = {one.name: one.grpc_address for one in topology.nodes}
-        self._runtime.run_bulk(lambda: self._directory.save_addresses(addresses), lambda _: None)
 
     async def start(self) -> None:
         self._server.attach(self.peers)
@@ -143,8 +163,13 @@ class Process:
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 50, 1 << 30)
-        for offset, door in self._doors.items():
-            await _listen(door, self._config, offset)
+        for door, listener, offset in self._doors:
+            await _listen(door, listener, offset)
+        any_key = [(door, listener) for door, listener, offset in self._doors if offset == RESP]
+        for grpc, (door, listener) in zip(self._grpc, any_key, strict=True):
+            grpc.attach(door, self.facts)
+            if listener.name:
+                await _listen(grpc, listener, GRPC)
 
     async def _rooted(self, work: Coroutine[None, None, None]) -> None:
         """The root of a task: what it raises stops the node."""
@@ -161,25 +186,30 @@ class Process:
             self.node.tick()
             due = max(due + interval_s, loop.time())
             await asyncio.sleep(due - loop.time())
+            self.facts.ticked(int((loop.time() - due) * 1e9))
 
     async def stop(self) -> None:
         """Hand nothing out any more; what was acknowledged is on disk already."""
-        for door in self._doors.values():
+        await self._hand_over()
+        for door, _, _ in self._doors:
             await door.close()
+        for grpc in self._grpc:
+            await grpc.close()
         self.peers.close()
         self._tasks[-1].cancel()
         await asyncio.wait(self._tasks)
         self._runtime.close()
         self.node.close()
 
-
-def _known_addresses(config: Config, directory: DataDirectory) -> dict[NodeId, Address]:
-    """Where the peers are: as the operator says, or else where they were last."""
-    known = {
-        NodeId(name): Address(*split_address(address))
-        for name, address in directory.addresses().items()
-    }
-    return known | {NodeId(one.name): Address(one.host, one.grpc_port) for one in config.peers}
+    async def _hand_over(self) -> None:
+        """What is led here goes to followers first: nobody has to wait for an election then."""
+        handed = self.node.leadership.leave()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + HAND_OVER_S
+        while any(one.is_leader for one in handed) and loop.time() < deadline:  # noqa: ASYNC110 - cores tell nobody.
+            await asyncio.sleep(HAND_OVER_LOOK_S)
+        if self.failed.done():
+            await self.failed
 
 
 def _door_limits(config: Config) -> DoorLimits:
@@ -191,18 +221,28 @@ def _door_limits(config: Config) -> DoorLimits:
             inline_bytes_max=config.inline_bytes_max,
         ),
         command_timeout_ms=config.command_timeout_ms,
+        transaction_commands_max=config.transaction_commands_max,
+        message_commands_max=config.message_commands_max,
         clients_max=config.clients_max,
         output_buffer_bytes_max=config.output_buffer_bytes_max,
         client_idle_timeout_s=config.client_idle_timeout_s,
+        waiting_bytes_max=config.client_waiting_bytes_max,
     )
 
 
-async def _listen(door: Door | HttpDoor, config: Config, offset: int) -> None:
+def _grpc_bytes_max(config: Config) -> int:
+    """No message of a peer or a client is larger, with room for peers that are set differently."""
+    largest = config.command_bytes_max + config.append_bytes_max + config.snapshot_chunk_bytes
+    return max(largest, GRPC_BYTES_MIN) + GRPC_BYTES_MIN
+
+
+async def _listen(door: Door | HttpDoor | GrpcDoor, listener: Listener, offset: int) -> None:
     try:
-        await door.listen(config.host, config.port + offset)
+        await door.listen(listener.host, listener.port + offset)
     except OSError as error:
-        place = str(Address(config.host, config.port + offset))
-        raise ConfigError(f"port: {place} cannot be bound: {error.strerror}") from error
+        place = str(Address(listener.host, listener.port + offset))
+        what = f"listen: {listener.name}" if listener.name else "port"
+        raise ConfigError(f"{what}: {place} cannot be bound: {error.strerror}") from error
 
 
 async def serve(config: Config) -> None:
@@ -245,13 +285,18 @@ async def _serve(
     )
     server = PeerServer()
     server.add_service(membership_service(bootstrap, server.fail))
-    await server.start(config.host, config.port + GRPC)
-    await _listen(http, config, HTTP)
+    grpc = GrpcDoor(config.name, config.session_timeout_ms)
+    grpc.address = str(Address(config.host, config.port + GRPC))
+    for service in grpc.services():
+        server.add_service(service)
+    await server.start(config.host, config.port + GRPC, _grpc_bytes_max(config))
+    await _listen(http, config.doors[0], HTTP)
     serving = asyncio.create_task(server.run(), name="peer server")
     founding = asyncio.create_task(bootstrap.run(), name="founding")
     try:
         while not (founding.done() or serving.done() or stopping.is_set()):
             http.wait_for(bootstrap.waiting_for)
+            grpc.wait_for(bootstrap.waiting_for)
             await asyncio.wait(
                 {founding, serving},
                 timeout=REPORT_INTERVAL_S,
@@ -263,10 +308,12 @@ async def _serve(
             return
         process = Process(
             config,
-            topology_of(await founding),
+            directory.topology(topology_of(await founding)),
             directory,
             disk=disk,
             server=server,
+            grpc=grpc,
+            stop=stopping.set,
         )
         await _run(process, http, serving, stopping)
     finally:

@@ -12,14 +12,16 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any  # Raw values: what a TOML file holds.
 
 from ..cluster.slots import SHARDS_DEFAULT, SHARDS_MAX
+from ..cluster.topology import ListenerInfo
 from .errors import ConfigError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 PORTS_PER_NODE = 4  # +0 RESP, +1 RESP cluster, +2 gRPC, +3 HTTP.
+PORTS_PER_LISTENER = 3  # All but HTTP.
 LOG_LEVELS = ("debug", "info", "warning", "error")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104, RUF100  # Bound, but nobody can be told to call them.
 
@@ -41,9 +43,39 @@ class Founder:
         return f"{self.name}={join_address(self.host, self.grpc_port)}"
 
 
-def _value(default: Any, text: str, *, at_least: int = 1, flag: str = "") -> Any:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One more place where clients come in, as Kafka has them: bound here, called there.
+
+    `outside=0.0.0.0:17379,announce=127.0.0.1:17379` on the command line; ports are base ports.
+    """
+
+    name: str
+    host: str
+    port: int
+    announce_host: str = ""  # The bound one if empty.
+    announce_port: int = 0  # The bound one if 0.
+
+    @property
+    def info(self) -> ListenerInfo:
+        """What other nodes and clients are told of it."""
+        return ListenerInfo(
+            self.name, self.announce_host or self.host, self.announce_port or self.port
+        )
+
+    def __str__(self) -> str:
+        announced = ""
+        if self.announce_host:
+            announced = f",announce={join_address(self.info.host, self.info.port)}"
+        return f"{self.name}={join_address(self.host, self.port)}{announced}"
+
+
+def _value(
+    default: Any, text: str, *, at_least: int = 1, flag: str = "", separator: str = ","
+) -> Any:
     """A dataclass field with what the loader and the help need to know of it."""
-    return field(default=default, metadata={"help": text, "at_least": at_least, "flag": flag})
+    about = {"help": text, "at_least": at_least, "flag": flag, "separator": separator}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +89,12 @@ class Config:
     announce_host: str = _value("", "The host others reach this node at; --host if empty.")
     announce_port: int = _value(
         0, "The base port others reach this node at; --port if 0.", at_least=0
+    )
+    listen: tuple[Listener, ...] = _value(
+        (),
+        "outside=host:port[,announce=host[:port]]: a further listener for clients, who are told its"
+        " addresses; +0, +1, +2 of that base port. The flag may be repeated; or ; between several.",
+        separator=";",
     )
     founders: tuple[Founder, ...] = _value(
         (), "n1=host:port,... by gRPC port: who forms the cluster; read with an empty folder only."
@@ -84,7 +122,9 @@ class Config:
 
     append_bytes_max: int = _value(1 * MIB, "Entries in one message to a follower.")
     inflight_appends_max: int = _value(64, "Messages on their way to one follower of a shard.")
-    uncommitted_bytes_max: int = _value(64 * MIB, "Proposed and not yet committed, per shard.")
+    uncommitted_bytes_max: int = _value(
+        96 * MIB, "Proposed and not yet committed, per shard; as much may wait to be proposed."
+    )
     batch_bytes: int = _value(1 * MIB, "A batch leaves at this size without waiting for a commit.")
     batch_gate_max_ms: int = _value(20, "The longest a batch waits for the one before it.")
 
@@ -103,19 +143,29 @@ class Config:
     command_timeout_ms: int = _value(
         5_000, "After it a write is answered CLUSTERDOWN or, once proposed, UNCERTAIN."
     )
-    command_bytes_max: int = _value(64 * MIB, "One command with all its arguments.")
+    command_bytes_max: int = _value(72 * MIB, "One command with all its arguments.")
     bulk_bytes_max: int = _value(64 * MIB, "One argument, and one string value.")
     elements_max: int = _value(1_048_576, "Arguments of one command.")
     inline_bytes_max: int = _value(64 * KIB, "One command typed as a line.")
+    message_commands_max: int = _value(10_000, "Commands in one gRPC message.")
+    transaction_commands_max: int = _value(
+        100_000, "Commands between MULTI and EXEC: they are carried out in one go."
+    )
     clients_max: int = _value(10_000, "Client connections.")
     output_buffer_bytes_max: int = _value(
         256 * MIB, "Unread replies of one client, after which it is disconnected."
+    )
+    client_waiting_bytes_max: int = _value(
+        4 * MIB, "Commands of one client without an answer; then nothing more is read from it."
     )
     client_idle_timeout_s: int = _value(
         0, "A client silent for so long is disconnected; 0 is never.", at_least=0
     )
 
     forward_pending_max: int = _value(100_000, "Commands passed on to other nodes, unanswered.")
+    forward_pending_bytes_max: int = _value(
+        256 * MIB, "What the commands passed on and unanswered take."
+    )
     session_timeout_ms: int = _value(3_600_000, "A session unused for so long is forgotten.")
     peer_queue_bytes_max: int = _value(256 * MIB, "Messages waiting for one peer.")
     log_level: str = _value("info", " | ".join(LOG_LEVELS))
@@ -125,11 +175,24 @@ class Config:
         """The host and base port other nodes and clients are told."""
         return self.announce_host or self.host, self.announce_port or self.port
 
+    @property
+    def doors(self) -> tuple[Listener, ...]:
+        """Every place where clients come in; the node's own comes first and has no name."""
+        own = Listener("", self.host, self.port, self.announce_host, self.announce_port)
+        return (own, *self.listen)
+
+    @property
+    def listeners(self) -> tuple[ListenerInfo, ...]:
+        """The addresses that others are told beside the node's own, by the listeners' names."""
+        return tuple(sorted((one.info for one in self.listen), key=lambda info: info.name))
+
     def lines(self) -> Iterator[str]:
         """`name = value`, one line per field, for the start of the log."""
         for one in fields(self):
             value = getattr(self, one.name)
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            shown = value
+            if isinstance(value, tuple):
+                shown = one.metadata["separator"].join(map(str, value))
             yield f"{one.name} = {shown}"
 
 
@@ -179,6 +242,7 @@ def check(config: Config) -> list[str]:
     faults = list(_check_numbers(config))
     faults.extend(_check_place(config))
     faults.extend(_check_members(config))
+    faults.extend(_check_listeners(config))
     if config.fsync not in ("always", "never"):
         faults.append(f"fsync: {config.fsync!r} is neither always nor never")
     if config.log_level not in LOG_LEVELS:
@@ -192,6 +256,7 @@ def check(config: Config) -> list[str]:
         ("bulk_bytes_max", "command_bytes_max", "a command holds its arguments"),
         ("command_bytes_max", "uncommitted_bytes_max", "one command must fit"),
         ("command_bytes_max", "peer_queue_bytes_max", "one command must fit"),
+        ("command_bytes_max", "forward_pending_bytes_max", "one command must fit"),
         ("batch_bytes", "segment_bytes", "one batch must fit"),
         ("inline_bytes_max", "command_bytes_max", "a line is a command"),
     ):
@@ -236,6 +301,9 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+_REPEATABLE = frozenset({"listen"})
+
+
 # --- Sources. Each answers {key: (raw value, where it stands)}; keys are those of the TOML file.
 
 _Source = dict[str, tuple[Any, str]]
@@ -267,7 +335,9 @@ def _read_flags(arguments: Sequence[str], faults: list[str]) -> dict[str, Any]:
                 faults.append(f"{flag}: the value is missing")
                 continue
             value = rest.pop(0)
-        if key in flags:
+        if key in flags and key in _REPEATABLE:
+            value = f"{flags[key][0]};{value}"
+        elif key in flags:
             faults.append(f"{flag}: given twice")
         flags[key] = value if key == "config" else (value, flag)
     return flags
@@ -341,10 +411,36 @@ def _parse_members(raw: Any) -> tuple[Founder, ...]:
     return tuple(members)
 
 
+def _parse_listeners(raw: Any) -> tuple[Listener, ...]:
+    """`outside=host:port,announce=host:port;...`, or the same as a list in a TOML file."""
+    parts = raw.split(";") if isinstance(raw, str) else raw
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"{raw!r} is not name=host:port,announce=host:port;...")
+    return tuple([_parse_listener(part) for part in filter(None, map(str.strip, parts))])
+
+
+def _parse_listener(text: str) -> Listener:
+    bound, *options = map(str.strip, text.split(","))
+    name, found, address = bound.partition("=")
+    if not found:
+        raise ValueError(f"{bound!r} is not name=host:port")
+    listener = Listener(name, *split_address(address))
+    if not options:
+        return listener
+    word, _, announced = options[0].partition("=")
+    if word != "announce" or len(options) > 1:
+        raise ValueError(
+            f"{','.join(options)!r} of listener {name}: only announce=host[:port] may follow"
+        )
+    host, port = split_address(announced, default_port=0)
+    return replace(listener, announce_host=host, announce_port=port)
+
+
 _PARSERS: dict[str, Callable[[Any], object]] = {
     "str": _parse_text,
     "int": _parse_number,
     "tuple[Founder, ...]": _parse_members,
+    "tuple[Listener, ...]": _parse_listeners,
 }
 
 
@@ -394,3 +490,30 @@ def _check_members(config: Config) -> Iterator[str]:
     founders = [founder.name for founder in config.founders]
     if config.name and founders and config.name not in founders:
         yield f"founders: {config.name} itself is not among them"
+
+
+def _check_listeners(config: Config) -> Iterator[str]:
+    last = 65536 - PORTS_PER_LISTENER
+    names = [one.name for one in config.listen]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"listen: {name} is named twice"
+    # Where this node is already: its own four ports, and the listeners looked at so far.
+    taken = [("the node's own ports", config.host, config.port, PORTS_PER_NODE)]
+    for one in config.listen:
+        if not _NAME.fullmatch(one.name):
+            yield f"listen: name {one.name!r} is not 1 to 32 of a-z, 0-9 and -"
+        for what, port in (("port", one.port), ("announce: port", one.announce_port)):
+            if port > last:
+                yield f"listen: {one.name}: {what} {port} is more than {last}"
+        if one.host in WILDCARDS and not one.announce_host:
+            yield f"listen: {one.name}: {one.host} is no address others could call: announce=..."
+        if one.announce_host in WILDCARDS:
+            yield f"listen: {one.name}: {one.announce_host} is no address others could call"
+        for whose, host, port, count in taken:
+            is_same_host = one.host == host or {one.host, host} & set(WILDCARDS)
+            if is_same_host and port - PORTS_PER_LISTENER < one.port < port + count:
+                yield (
+                    f"listen: {one.name}: ports {one.port} to {one.port + PORTS_PER_LISTENER - 1} "
+                    f"overlap {whose}, {port} to {port + count - 1}"
+                )
+        taken.append((f"listener {one.name}", one.host, one.port, PORTS_PER_LISTENER))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..cluster.slots import META_SHARD, ShardId
 from .errors import Overloaded
 from .gate import HOLD_MAX_NS, Gate, Gather
+from .histogram import Histogram
 from .raft.types import AppendEntries, InstallSnapshot, Message, NodeId, Ready
 from .storage.wal import Log, ShardSave, Staged
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 NOT_ARMED = 1 << 63  # Later than any timer.
 HALTED_SHARE = 0.25  # Of log_memory_bytes.
+EXPIRE_KEYS_MAX = 1024  # Removed at a time: two to three milliseconds.
+EXPIRY_WAIT_NS = 100_000_000
 APPLY_BYTES = 128 << 10  # Of entries in one go: a few milliseconds, if the commands are small.
 
 _log = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class EngineCounters:
     turns: int = 0
     fsyncs: int = 0
     fsync_ns: int = 0
+    sync_us: Histogram = field(default_factory=Histogram)
+    batch_bytes: Histogram = field(default_factory=Histogram)  # Written at one sync.
     log_bytes: int = 0
     messages_in: int = 0
     elections: int = 0
@@ -78,10 +83,13 @@ class Engine:
         self.name = name
         self.shards: dict[ShardId, Shard] = {}
         self.counters = EngineCounters()
-        self.log_memory_bytes = 0  # Of all shards, as of the last tick.
+        # Of all shards, with what waits to become entries, as of the last tick.
+        self.log_memory_bytes = 0
         self.leader_changed: Callable[[Shard], None] = lambda _shard: None
         self.meta_applied: Callable[[Shard], None] = lambda _shard: None
         self.snapshotting: Snapshotting | None = None
+        self.drives_expiry = True  # DEBUG SET-ACTIVE-EXPIRE: what is due waits until it is read.
+        self.synced: Callable[[int], None] = lambda _took_ns: None
         self._config = config
         self._clock = clock
         self._runtime = runtime
@@ -100,6 +108,11 @@ class Engine:
         self._read_gather = Gather(HOLD_MAX_NS)
         self._reads_armed_ns = NOT_ARMED
         self._ticked_ns = clock.now_ns()
+        self._expiring: list[Shard] = []  # Their expiry commands are on their way,
+        self._expiry_began_ns = 0  # since then,
+        self._expires_next_ns = 0  # the next leave then,
+        self._has_more_due = False  # and there will be more.
+        self._expired_last = ShardId(0)
         self._is_scheduled = False
         self._gate_armed_ns = NOT_ARMED
         self._writing: _Save | None = None
@@ -169,7 +182,6 @@ class Engine:
     def tick(self) -> None:
         """Called at a steady pace; time-outs, heartbeats and elections happen here."""
         now = self._clock.now_ns()
-        wall_ms = self._clock.wall_ms()
         # A process that stood still has heard nobody: what came meanwhile waits in its sockets.
         # It is read before the next tick; until then silence is ours, not the others'.
         stood_still = now - self._ticked_ns > self._config.election_timeout_ns // 4
@@ -181,13 +193,14 @@ class Engine:
             if not shard.is_idle:
                 shard.time_out(now)
                 self._dirty[shard.id] = shard
-            if shard.is_leader:
-                shard.expire_due(now, wall_ms, now + self._config.election_timeout_ns * 4)
-                if shard.has_waiting_writes:
-                    self._with_inbox[shard.id] = shard
-        self.log_memory_bytes = sum([shard.core.log_bytes for shard in self.shards.values()])
+            if shard.has_waiting_writes and shard.is_leader:
+                self._with_inbox[shard.id] = shard
+        self.log_memory_bytes = sum(
+            [shard.core.log_bytes + shard.waiting_bytes for shard in self.shards.values()]
+        )
         if self.snapshotting is not None:
             self.snapshotting.tick(now)
+        self._expire()
         self._turn(is_tick=True)
 
     def touch(self, shard: Shard) -> None:
@@ -210,6 +223,8 @@ class Engine:
         self.counters.turns += 1
         self._apply_left = APPLY_BYTES
         self._drain()
+        if self._expiring or self._has_more_due:
+            self._expire()
         self._propose()
         self._start_reads()
         self._drain()
@@ -305,6 +320,39 @@ class Engine:
             self.snapshotting.send(shard, node, message)
         else:
             self._transport.send(node, shard.id, message)
+
+    # --- Expiry: the leader names what is due, in the log (correctness A2).
+
+    def _expire(self) -> None:
+        """Have keys that are due removed, so many at a time over all shards that no turn is long,
+        and half of the time nothing: a million may be due in the same second."""
+        now = self._clock.now_ns()
+        if self._expiring:
+            took_ns = now - self._expiry_began_ns
+            # Not waited for long: one of them may have no quorum.
+            if took_ns < EXPIRY_WAIT_NS and any(one.is_expiring for one in self._expiring):
+                return
+            self._expiring = []
+            self._expires_next_ns = now + took_ns
+        if now < self._expires_next_ns or not self.drives_expiry:
+            return
+        wall_ms = self._clock.wall_ms()
+        deadline_ns = now + self._config.election_timeout_ns * 4
+        self._expiry_began_ns = now
+        left = EXPIRE_KEYS_MAX
+        for shard in sorted(self.shards.values(), key=self._turn_to_expire):
+            if shard.is_leader and left:
+                count = shard.expire_due(now, wall_ms, deadline_ns, left)
+                if count:
+                    left -= count
+                    self._expiring.append(shard)
+                    self._with_inbox[shard.id] = shard
+                    self._expired_last = shard.id
+        self._has_more_due = not left
+
+    def _turn_to_expire(self, shard: Shard) -> tuple[bool, ShardId]:
+        """First those behind the one that was last, so that each has its turn."""
+        return shard.id <= self._expired_last, shard.id
 
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
 
@@ -416,8 +464,12 @@ class Engine:
         assert save is not None, "a write ended that nobody began"
         self._writing = None
         self.counters.fsyncs += 1
-        self.counters.fsync_ns += self._clock.now_ns() - self._write_began_ns
+        took_ns = self._clock.now_ns() - self._write_began_ns
+        self.counters.fsync_ns += took_ns
+        self.counters.sync_us.add(took_ns // 1_000)
+        self.counters.batch_bytes.add(staged.size)
         self.counters.log_bytes += staged.size
+        self.synced(took_ns)
         for promise in save.promises:
             self._keep_promise(promise)
         for done in save.done:

@@ -6,14 +6,17 @@ answers.
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any  # Any: JSON out.
 
-from ..cluster.slots import META_SHARD, ShardId, Slot, shard_of_slot
+from ..cluster.slots import META_SHARD, ShardId
+from .changes import Changes
+from .doors.backend import LinkFacts, MemoryFacts
+from .doors.latency import FSYNC, PAUSE
+from .histogram import Histogram
 from .metrics import collect
 from .raft.types import NodeId
+from .report import Report, resident_bytes
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -46,6 +49,18 @@ class Facts:
         self._peers = peers
         self._clock = clock
         self._clients = clients
+        self.loop_lag_us = Histogram()  # How late ticks came.
+        self.changes = Changes()
+        node.view_changed = self.changes.tell
+        self._report = Report(node, peers, clock, clients)
+        latency = clients.stats.latency
+        node.engine.synced = lambda took_ns: latency.note(FSYNC, took_ns)
+
+    def ticked(self, late_ns: int) -> None:
+        """Called at every tick of the node, which came so much later than it should have."""
+        self._report.sample(self._clock.now_ns())
+        self._clients.stats.latency.note(PAUSE, late_ns)
+        self.loop_lag_us.add(max(late_ns, 0) // 1_000)
 
     # --- The doors' Router.
 
@@ -64,6 +79,15 @@ class Facts:
     def leader_of(self, shard: ShardId) -> NodeInfo | None:
         leader = self._node.router.leader_of(shard)
         return None if leader is None else self._node.topology.node(leader)
+
+    def last_leader_of(self, shard: ShardId) -> NodeInfo | None:
+        led = self._node.leaders.of(shard)
+        topology = self._node.topology
+        return topology.node(led.node if led is not None else topology.replicas[shard][0].node)
+
+    def term_of(self, shard: ShardId) -> int:
+        led = self._node.leaders.of(shard)
+        return led.term if led is not None else 0
 
     def is_reachable(self, node: str) -> bool:
         return self._peers.is_up(NodeId(node))
@@ -88,41 +112,13 @@ class Facts:
     # --- INFO and CONFIG GET.
 
     def info(self) -> Mapping[str, Mapping[str, str | int]]:
-        node = self._node
-        used = sum([shard.keys.memory_bytes for shard in node.engine.shards.values()])
-        resident = memory_bytes()
-        return {
-            "memory": {
-                "used_memory": used,
-                "used_memory_human": f"{used / (1 << 20):.2f}M",
-                "used_memory_rss": resident,
-                "used_memory_rss_human": f"{resident / (1 << 20):.2f}M",
-            },
-            "persistence": {
-                "rdb_bgsave_in_progress": int(node.snapshotting.is_cutting),
-                "aof_current_size": node.log.bytes_on_disk,
-            },
-            "trimaran": {
-                "node": node.name,
-                "cluster_id": f"{node.topology.cluster_id:016x}",
-                "epoch": node.topology.epoch,
-                "shards": node.topology.shards,
-                "shards_led": sum([one.is_leader for one in node.engine.shards.values()]),
-                "fsync": node.config.fsync,
-            },
-            "keyspace": self._keyspace(),
-        }
+        return self._report.sections()
 
-    def _keyspace(self) -> dict[str, str | int]:
-        """Keys of what this node leads; on every other shard somebody else says it."""
-        counts: dict[int, int] = {}
-        for shard in self._node.engine.shards.values():
-            if shard.is_leader and shard.id != META_SHARD:
-                for db in shard.keys.databases:
-                    counts[db] = counts.get(db, 0) + shard.keys.count(db)
-        return {
-            f"db{db}": f"keys={count},expires=0,avg_ttl=0" for db, count in sorted(counts.items())
-        }
+    def memory(self) -> MemoryFacts:
+        return self._report.memory()
+
+    def applied_total(self) -> int:
+        return self._report.applied_total()
 
     def config(self) -> Mapping[str, str]:
         config = self._node.config
@@ -130,32 +126,32 @@ class Facts:
             "appendfsync": "always" if config.fsync == "always" else "no",
             "dir": config.data_dir,
             "bind": config.host,
+            "hz": str(1000 // config.tick_interval_ms or 1),
+            "cluster-node-timeout": str(config.election_timeout_ms),
         }
 
-    def count_keys_in_slot(self, slot: Slot) -> int:
-        return sum([1 for _ in self._keys_in_slot(slot)])
-
-    def keys_in_slot(self, slot: Slot, count: int) -> Sequence[bytes]:
-        return list(islice(self._keys_in_slot(slot), count))
-
-    def _keys_in_slot(self, slot: Slot) -> Iterator[bytes]:
-        shard = self._node.engine.shards.get(shard_of_slot(slot, self.shards))
-        if shard is None:
-            return iter(())
-        shard.keys.enter(0, shard.keys.last_stamp_ms, is_read=True)
-        return shard.keys.keys_in_slot(slot)
+    def links(self) -> Sequence[LinkFacts]:
+        return [
+            LinkFacts(link.node, link.up_since_ms, link.queue_bytes)
+            for link in self._peers.links.values()
+            if link.is_up
+        ]
 
     # --- /metrics, /status and /readyz.
 
     def metrics(self) -> Iterable[Metric]:
-        return collect(self._node, self._peers, self._clients, memory_bytes())
+        return collect(self._node, self._peers, self._clients, self.loop_lag_us)
 
     @property
     def is_ready(self) -> bool:
-        """Whether every shard has a leader that this node knows."""
-        return not self.waiting_for and all(
-            self._node.router.leader_of(ShardId(number)) is not None
-            for number in range(self.shards)
+        """Whether every shard has a leader that this node knows, and all are told where it is."""
+        return (
+            not self.waiting_for
+            and self._node.is_announced
+            and all(
+                self._node.router.leader_of(ShardId(number)) is not None
+                for number in range(self.shards)
+            )
         )
 
     @property
@@ -179,6 +175,7 @@ class Facts:
             "shards_total": node.topology.shards,
             "nodes": [self._node_status(one) for one in node.topology.nodes],
             "shards": [_shard_status(shard) for shard in node.engine.shards.values()],
+            "settings": dict(node.topology.settings),
         }
 
     def _node_status(self, one: NodeInfo) -> dict[str, Any]:
@@ -188,7 +185,7 @@ class Facts:
             "port": one.port,
             "zone": one.zone,
             "is_up": self.is_reachable(one.name),
-            "memory_bytes": memory_bytes() if one.name == self.name else None,
+            "memory_bytes": resident_bytes() if one.name == self.name else None,
         }
 
 
@@ -213,12 +210,3 @@ def _shard_status(shard: Shard) -> dict[str, Any]:
             for voter in core.voters
         ],
     }
-
-
-def memory_bytes() -> int:
-    """Resident memory of this process."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:  # Not Linux: the peak will do.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

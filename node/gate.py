@@ -12,6 +12,8 @@ from collections import deque
 from statistics import median_low
 from typing import TYPE_CHECKING
 
+from .histogram import Histogram
+
 if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from .shard import Shard
@@ -76,6 +78,7 @@ class Gate:
     def __init__(self, wait_max_ns: int) -> None:
         self.batches = 0
         self.forced = 0  # Times it opened without a commit.
+        self.sizes = Histogram()  # Commands in a batch.
         self._wait_max_ns = wait_max_ns
         self._deadline_ns = 0
         self._waiting: dict[ShardId, tuple[Shard, int]] = {}
@@ -137,10 +140,12 @@ class Gate:
             return
         self._waiting = _uncommitted(self._waiting)
         if not self._waiting:
+            self.sizes.add(self._count)
             self._commit_ns.append(now_ns - self._began_ns)
             self.gather.answered(self._count, self.commit_ns, now_ns)
         elif now_ns >= self._deadline_ns:
             self.forced += 1
+            self.sizes.add(self._count)
             self._commit_ns.append(now_ns - self._began_ns)
             self._stuck.update(self._waiting)
             self._stuck_proposed_ns.update(dict.fromkeys(self._waiting, self._began_ns))

@@ -11,9 +11,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .raft.progress import State
+
 if TYPE_CHECKING:
     from ..cluster.topology import Topology
     from .engine import Engine
+    from .raft.progress import FollowerView
     from .raft.types import NodeId
     from .shard import Shard
 
@@ -92,6 +95,20 @@ class Leadership:
                 self._since[shard.id] = (term, now_ns)
                 self._tried[shard.id] = (self._tries(shard, now_ns) + 1, now_ns)
 
+    def leave(self) -> list[Shard]:
+        """Hand every shard led here to the follower that has most of its log; those handed over."""
+        handed = []
+        for shard in self._engine.shards.values():
+            if not shard.is_leader:
+                continue
+            followers = [one for one in shard.core.followers() if one.is_active]
+            if followers and shard.core.is_ready_to_serve:
+                best = max(followers, key=_fitness)
+                shard.core.transfer_leadership(best.replica)
+                self._engine.touch(shard)
+                handed.append(shard)
+        return handed
+
     def _tries(self, shard: Shard, now_ns: int) -> int:
         count, last_ns = self._tried.get(shard.id, (0, 0))
         return count if now_ns - last_ns < FORGOTTEN_NS else 0
@@ -112,3 +129,8 @@ class Leadership:
                     self._engine.touch(shard)
                     return True
         return False
+
+
+def _fitness(follower: FollowerView) -> tuple[bool, int]:
+    """Who is best to take over: one whose stream broke is probed anew, and may be dead."""
+    return follower.state is State.REPLICATE, follower.match_index

@@ -1,16 +1,21 @@
 """What /metrics says: the plain numbers that the node counts, in Prometheus's form.
 
-The hot path adds integers; everything else happens when somebody asks.
+The hot path adds integers; everything else happens when somebody asks. Names carry their unit
+(seconds, bytes); counters end in `_total`. What is per command, shard or peer has it as a label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from ..cluster.commands import READ, WRITE
 from ..cluster.slots import META_SHARD
+from .doors.info import REDIS_VERSION, VERSION
+from .doors.stats import find_row
+from .histogram import Histogram
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -19,30 +24,64 @@ if TYPE_CHECKING:
     from .node import Node
     from .peers import Peers
 
+PREFIX = "trimaran_"
+MICROSECOND, BYTE, ONE = 1e-6, 1.0, 1.0  # What a histogram's values count, in base units.
+
 
 def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(f"trimaran_{name}", text, value=value)
+    return CounterMetricFamily(PREFIX + name, text, value=value)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"trimaran_{name}", text, value=value)
+    return GaugeMetricFamily(PREFIX + name, text, value=value)
 
 
-def collect(node: Node, peers: Peers, clients: Clients, resident_bytes: int) -> Iterator[Metric]:
+def _histogram(name: str, text: str, values: Histogram, unit: float, low: int, high: int) -> Metric:
+    """Its buckets from 2 ** low to 2 ** high; what is below or above goes into the outermost."""
+    buckets = _buckets(values.counts, unit, low, high)
+    return HistogramMetricFamily(
+        PREFIX + name, text, buckets=buckets, sum_value=values.total * unit
+    )
+
+
+def _buckets(counts: Sequence[int], unit: float, low: int, high: int) -> list[tuple[str, float]]:
+    total = sum(counts[:low])
+    buckets: list[tuple[str, float]] = []
+    for bucket in range(low, high + 1):
+        total += counts[bucket]
+        buckets.append((f"{(1 << bucket) * unit:.9g}", total))
+    return [*buckets, ("+Inf", sum(counts))]
+
+
+def collect(node: Node, peers: Peers, clients: Clients, loop_lag_us: Histogram) -> Iterator[Metric]:
     """All metrics of one node, as of now."""
-    yield from _of_engine(node, resident_bytes)
+    yield from _of_engine(node)
+    yield _histogram(
+        "loop_lag_seconds", "How late ticks of the loop came.", loop_lag_us, MICROSECOND, 8, 22
+    )
     yield from _of_clients(clients)
+    yield from _of_commands(clients)
     yield from _of_shards(node)
     yield from _of_peers(peers)
 
 
-def _of_engine(node: Node, resident_bytes: int) -> Iterator[Metric]:
+def _of_engine(node: Node) -> Iterator[Metric]:
+    labels = ("version", "redis_version")
+    build = GaugeMetricFamily("trimaran_build_info", "Always 1; labels tell.", labels=labels)
+    build.add_metric([VERSION, REDIS_VERSION], 1)
+    yield build
     counters, gate = node.engine.counters, node.engine.gate
     yield _counter("turns", "Turns of the engine.", counters.turns)
-    yield _counter("fsyncs", "Syncs of the log, one per batch.", counters.fsyncs)
-    yield _counter("fsync_seconds", "Time spent in them.", counters.fsync_ns / 1e9)
-    yield _counter("log_bytes_written", "Bytes written to the log.", counters.log_bytes)
-    yield _counter("batches", "Batches of entries proposed here.", gate.batches)
+    yield _histogram(
+        "fsync_duration_seconds", "Syncs of the log.", counters.sync_us, MICROSECOND, 5, 22
+    )
+    yield _histogram(
+        "fsync_batch_bytes", "Written to the log at one sync.", counters.batch_bytes, BYTE, 7, 24
+    )
+    yield _counter("log_written_bytes", "Written to the log.", counters.log_bytes)
+    yield _histogram(
+        "batch_commands", "Commands proposed here that left together.", gate.sizes, ONE, 0, 14
+    )
     yield _counter("batches_forced", "Batches not waited for to the end.", gate.forced)
     yield _counter("leader_changes", "Leaders seen to change, all shards.", counters.elections)
     yield _counter(
@@ -58,15 +97,64 @@ def _of_engine(node: Node, resident_bytes: int) -> Iterator[Metric]:
     yield _counter("snapshots_installed", "Snapshots installed.", node.snapshotting.installed)
     yield _gauge("log_disk_bytes", "The log's files.", node.log.bytes_on_disk)
     yield _gauge("log_memory_bytes", "Entries held in memory.", node.engine.log_memory_bytes)
-    yield _gauge("resident_bytes", "Memory of the process.", resident_bytes)
     yield _gauge("topology_epoch", "Epoch of the topology.", node.topology.epoch)
 
 
 def _of_clients(clients: Clients) -> Iterator[Metric]:
-    yield _counter("commands", "Commands taken from RESP clients.", clients.commands)
-    yield _counter("connections", "RESP clients accepted.", clients.connections)
-    yield _counter("connections_rejected", "RESP clients over clients_max.", clients.rejected)
-    yield _gauge("clients", "RESP clients connected.", len(clients.by_id))
+    everyone = clients.by_id.values()
+    yield _counter("commands", "Commands taken from clients.", clients.commands)
+    yield _counter("connections", "Clients accepted.", clients.connections)
+    yield _counter("connections_rejected", "Clients over clients_max.", clients.rejected)
+    yield _gauge("clients", "Clients connected.", len(everyone))
+    yield _counter("clients_received_bytes", "From RESP clients.", clients.input_bytes)
+    yield _counter("clients_sent_bytes", "To RESP clients.", clients.output_bytes)
+    yield _gauge(
+        "clients_output_buffer_bytes",
+        "Answered and not taken by the client yet.",
+        sum([one.output_bytes for one in everyone]),
+    )
+    yield _counter(
+        "slow_commands", "Slower than slowlog-log-slower-than.", clients.stats.slow_log.added
+    )
+
+
+def _of_commands(clients: Clients) -> Iterator[Metric]:
+    """Times are from arrival at this node to the answer; the distribution is over families."""
+    labels = ("command",)
+    calls = CounterMetricFamily("trimaran_command_calls", "Calls.", labels=labels)
+    seconds = CounterMetricFamily("trimaran_command_seconds", "Time they took.", labels=labels)
+    failed = CounterMetricFamily("trimaran_command_failures", "Answered by errors.", labels=labels)
+    rejected = CounterMetricFamily(
+        "trimaran_command_rejections", "Refused before they ran.", labels=labels
+    )
+    families: dict[str, Histogram] = {name: Histogram() for name in ("read", "write", "other")}
+    for name, one in clients.stats.commands.items():
+        label = [name.decode().lower()]
+        calls.add_metric(label, one.calls)
+        seconds.add_metric(label, one.ns / 1e9)
+        failed.add_metric(label, one.failed)
+        rejected.add_metric(label, one.rejected)
+        total = families[_family(name)]
+        total.total += one.usec
+        total.counts = [a + b for a, b in zip(total.counts, one.histogram, strict=True)]
+    yield from (calls, seconds, failed, rejected)
+    times = HistogramMetricFamily(
+        "trimaran_command_duration_seconds", "From arrival to answer.", labels=("family",)
+    )
+    for name_of, total in families.items():
+        buckets = _buckets(total.counts, MICROSECOND, 5, 23)
+        times.add_metric([name_of], buckets=buckets, sum_value=total.total * MICROSECOND)
+    yield times
+    errors = CounterMetricFamily("trimaran_errors", "Error replies.", labels=("code",))
+    for code, count in clients.stats.errors.items():
+        errors.add_metric([code], count)
+    yield errors
+
+
+def _family(name: bytes) -> str:
+    row = find_row(name)
+    flags = 0 if row is None else row.flags
+    return "write" if flags & WRITE else "read" if flags & READ else "other"
 
 
 def _of_shards(node: Node) -> Iterator[Metric]:
@@ -82,6 +170,12 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         "trimaran_shard_lag_entries", "Entries the slowest follower is behind.", labels=labels
     )
     keys = GaugeMetricFamily("trimaran_shard_keys", "Keys, all databases.", labels=labels)
+    expiring = GaugeMetricFamily(
+        "trimaran_shard_expiring_keys", "Keys that have an expiry.", labels=labels
+    )
+    expired = CounterMetricFamily(
+        "trimaran_shard_expired_keys", "Removed here because they were due.", labels=labels
+    )
     memory = GaugeMetricFamily("trimaran_shard_memory_bytes", "Counted.", labels=labels)
     commands = CounterMetricFamily(
         "trimaran_shard_commands_applied", "Commands applied.", labels=labels
@@ -98,13 +192,16 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         applied.add_metric(label, shard.applied_index)
         commit.add_metric(label, core.commit_index)
         keys.add_metric(label, sum([data.count(db) for db in data.databases]))
+        expiring.add_metric(label, sum([data.expiring(db)[0] for db in data.databases]))
+        expired.add_metric(label, data.expired)
         memory.add_metric(label, data.memory_bytes)
         commands.add_metric(label, shard.commands_applied)
         strays.add_metric(label, core.dropped_messages)
         matches = [follower.match_index for follower in core.followers()]
         if matches:
             lag.add_metric(label, core.last.index - min(matches))
-    yield from (term, leads, halted, applied, commit, lag, keys, memory, commands, strays)
+    yield from (term, leads, halted, applied, commit, lag)
+    yield from (keys, expiring, expired, memory, commands, strays)
 
 
 def _of_peers(peers: Peers) -> Iterator[Metric]:
@@ -115,14 +212,14 @@ def _of_peers(peers: Peers) -> Iterator[Metric]:
     breaks = CounterMetricFamily("trimaran_peer_breaks", "Streams that broke.", labels=labels)
     mismatches = CounterMetricFamily("trimaran_peer_mismatches", "Batches dropped.", labels=labels)
     batches = CounterMetricFamily("trimaran_peer_batches_received", "Batches.", labels=labels)
-    received = CounterMetricFamily("trimaran_peer_bytes_received", "Bytes.", labels=labels)
+    received = CounterMetricFamily("trimaran_peer_received_bytes", "Bytes.", labels=labels)
     sent = CounterMetricFamily("trimaran_peer_batches_sent", "Batches.", labels=labels)
     around = CounterMetricFamily(
         "trimaran_peer_batches_around",
         "Sent around a log stream that was backed up.",
         labels=labels,
     )
-    sent_bytes = CounterMetricFamily("trimaran_peer_bytes_sent", "Bytes.", labels=labels)
+    sent_bytes = CounterMetricFamily("trimaran_peer_sent_bytes", "Bytes.", labels=labels)
     waiting = GaugeMetricFamily("trimaran_peer_queue_bytes", "Waiting to be sent.", labels=labels)
     overflows = CounterMetricFamily(
         "trimaran_peer_queue_overflows", "Times peer_queue_bytes_max was reached.", labels=labels

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
+from ..cluster.settings import pack_settings
 from ..cluster.slots import META_SHARD, ShardId
 from ..cluster.topology import Topology
 from .commands.internal import PUT_TOPOLOGY, read_topology
@@ -39,6 +40,8 @@ from .raft.types import (
 from .request import Answer, Forward, Outcome, Request
 from .router import Router, RouterConfig
 from .runtime import Runtime, Transport
+from .saving import Saving
+from .settings_changes import SettingsChanges
 from .shard import Shard, ShardLimits
 from .snapshotting import SnapshotConfig, Snapshotting
 from .storage.snapshots import Snapshots
@@ -61,18 +64,27 @@ class NodeTransport(Transport, Protocol):
 
     def update_topology(self, topology: Topology) -> None: ...
 
+    def nodes_behind(self, epoch: int) -> list[NodeId]:
+        """Those that are up and have not said that they know the topology of that epoch."""
+        ...
+
     def tell_leaders(self, told: Sequence[Led], *, is_urgent: bool) -> None:
         """Let all nodes know who leads; on a new stream all that was ever told is told (D5)."""
         ...
 
 
-class StartMark(Protocol):
-    """Whether this directory's replicas may have made promises; `DataDirectory` keeps it."""
+class NodeMemory(Protocol):
+    """What a node's directory remembers beside log and snapshots: whether its replicas may have
+    made promises, and the topology. `DataDirectory` keeps it."""
 
     @property
     def is_started(self) -> bool: ...
 
     def mark_started(self) -> None:
+        """Lasting when it returns; called in a thread."""
+        ...
+
+    def save_topology(self, topology: Topology) -> None:
         """Lasting when it returns; called in a thread."""
         ...
 
@@ -115,7 +127,7 @@ class Node:
         topology: Topology,
         *,
         directory: str,
-        mark: StartMark,
+        memory: NodeMemory,
         disk: Disk,
         clock: Clock,
         runtime: Runtime,
@@ -129,10 +141,15 @@ class Node:
         self.parts = parts or Parts()
         self.leaders = Leaders()
         self.topology_changed: Callable[[Topology], None] = lambda _topology: None
+        # Topology, leaders or who is reachable: whoever shows them to clients looks again.
+        self.view_changed: Callable[[], None] = lambda: None
         self._clock = clock
         self._runtime = runtime
         self._seeds = seeds
         self._transport = transport
+        self._memory = memory
+        self._settings = pack_settings(topology.settings)
+        self._learning = topology  # The newest one on its way to our disk, or there.
         self._topology_raw: bytes | None = None
         self._is_putting_topology = False
         self.snapshots = self.parts.snapshots(disk, directory, cluster_id=topology.cluster_id)
@@ -177,7 +194,11 @@ class Node:
         )
         self.router = Router(
             self.name,
-            RouterConfig(config.session_timeout_ms, config.forward_pending_max),
+            RouterConfig(
+                config.session_timeout_ms,
+                config.forward_pending_max,
+                config.forward_pending_bytes_max,
+            ),
             engine=self.engine,
             runtime=runtime,
             transport=transport,
@@ -193,11 +214,18 @@ class Node:
             is_clock_far=transport.is_clock_far,
             topology=lambda: self.topology,
         )
+        self.settings = SettingsChanges(
+            submit=self.router.submit,
+            clock=clock,
+            timeout_ns=config.command_timeout_ms * 1_000_000,
+            nodes_behind=self._nodes_behind,
+        )
         self.engine.snapshotting = self.snapshotting
+        self.saving = Saving(self.engine, self.snapshotting, clock)
         self.engine.leader_changed = self._leader_changed
         self.engine.meta_applied = self._meta_applied
         missing = self._missing(found.keys())
-        if mark.is_started and missing:
+        if memory.is_started and missing:
             lost = ", ".join("meta" if one == META_SHARD else str(one) for one in missing)
             raise IdentityError(
                 f"{directory}/log is damaged: it knows nothing of shards {lost}, whose votes it "
@@ -206,8 +234,8 @@ class Node:
             )
         for shard_id, one in found.items():
             self._restore(shard_id, one.replica, one.restored)
-        if not mark.is_started:
-            self._create(missing, mark)
+        if not memory.is_started:
+            self._create(missing)
 
     # --- Starting.
 
@@ -248,6 +276,7 @@ class Node:
             limits=ShardLimits(config.uncommitted_bytes_max, config.append_bytes_max),
             seeds=Random(self._seeds.getrandbits(64)),
             refuse=self.router.refuse,
+            settings=lambda: self._settings,
         )
 
     def _missing(self, found: Collection[ShardId]) -> dict[ShardId, ReplicaId]:
@@ -261,7 +290,7 @@ class Node:
             if one.node == self.name
         }
 
-    def _create(self, missing: Mapping[ShardId, ReplicaId], mark: StartMark) -> None:
+    def _create(self, missing: Mapping[ShardId, ReplicaId]) -> None:
         """Create what the founding gave to this node. A replica lives, and votes, only when its
         record is in the log and the directory says that a log without it is damaged (B2)."""
         created = [self._new_shard(shard_id, replica) for shard_id, replica in missing.items()]
@@ -271,7 +300,7 @@ class Node:
             nonlocal waiting
             waiting -= 1
             if not waiting:
-                self._runtime.run_bulk(mark.mark_started, live)
+                self._runtime.run_bulk(self._memory.mark_started, live)
 
         def live(_: None) -> None:
             for shard in created:
@@ -279,7 +308,7 @@ class Node:
                 self.engine.add(shard)
 
         if not created:  # All were saved, and then it stopped.
-            self._runtime.run_bulk(mark.mark_started, live)
+            self._runtime.run_bulk(self._memory.mark_started, live)
         for shard in created:
             record = Created(shard.core.replica, shard.core.voters)
             self.engine.save(ShardSave(shard.id, created=record), saved)
@@ -307,6 +336,7 @@ class Node:
             news = self.leaders.learn_all([Led(shard.id, shard.core.term, leader)])
             self._transport.tell_leaders(news, is_urgent=True)
         self.router.leader_changed(shard.id)
+        self.view_changed()
 
     def leaders_received(self, _node: NodeId, told: Sequence[Led]) -> None:
         """Another node says who leads. What its own replicas have seen comes from the nodes that
@@ -321,6 +351,8 @@ class Node:
         self._transport.tell_leaders(news, is_urgent=False)
         for one in news:
             self.router.leader_changed(one.shard)
+        if news:
+            self.view_changed()
 
     # --- Time.
 
@@ -328,6 +360,7 @@ class Node:
         self.leadership.tick(self._clock.now_ns())
         self._keep_topology()
         self.router.tick()
+        self.settings.tick()
         self.engine.tick()
 
     # --- The topology lives in the meta group; everything reads it from there (design, section 10).
@@ -347,16 +380,32 @@ class Node:
         self.learn_topology(topology)
 
     def learn_topology(self, topology: Topology) -> None:
-        """A topology agreed on by the meta group, read here or brought by a peer."""
-        if topology.epoch < self.topology.epoch or topology == self.topology:
+        """A topology agreed on by the meta group, read here or brought by a peer.
+
+        It counts as known once it is on our disk: others rely on what we say that we know, and
+        after a restart too, when the meta group may not have a leader yet.
+        """
+        if topology.epoch < self._learning.epoch or topology == self._learning:
             return
+        self._learning = topology
+        self._runtime.run_bulk(
+            lambda: self._memory.save_topology(topology), lambda _: self._topology_saved(topology)
+        )
+
+    def _topology_saved(self, topology: Topology) -> None:
         self.topology = topology
+        self._settings = pack_settings(topology.settings)
         _log.info("topology", extra={"epoch": topology.epoch})
         self._transport.update_topology(topology)
         self.topology_changed(topology)
+        self.view_changed()
+
+    def _nodes_behind(self, epoch: int) -> list[NodeId]:
+        own = [self.name] if self.topology.epoch < epoch else []
+        return own + self._transport.nodes_behind(epoch)
 
     def _keep_topology(self) -> None:
-        """The meta leader writes the first topology; a node that moved asks for its new address."""
+        """The meta leader writes the first topology; a node that moved asks for its addresses."""
         if self._is_putting_topology:
             return
         wanted = self._wanted_topology()
@@ -384,16 +433,22 @@ class Node:
     def _holds_meta(self) -> bool:
         return META_SHARD in self.engine.shards
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether the topology known here says where this node and its listeners are now."""
+        me = self.topology.node(self.name)
+        config = self.config
+        return me is None or (me.address(""), me.listeners) == (config.reached_at, config.listeners)
+
     def _wanted_topology(self) -> Topology | None:
         meta = self.engine.shards.get(META_SHARD)
         if meta is not None and self._topology_raw is None:
             is_first = meta.core.is_ready_to_serve and meta.applied_index >= meta.core.commit_index
             return self.topology if is_first else None
-        host, port = self.config.reached_at
-        me = self.topology.node(self.name)
-        if me is None or (me.host, me.port) == (host, port):
+        if self.is_announced:
             return None
-        return self.topology.with_address(self.name, host, port)
+        config = self.config
+        return self.topology.with_address(self.name, *config.reached_at, config.listeners)
 
     # --- What the transport brings.
 
@@ -409,18 +464,20 @@ class Node:
 
     def peer_up(self, node: NodeId) -> None:
         self.engine.peer_up(node)
+        self.view_changed()
 
     def peer_down(self, node: NodeId) -> None:
         self.engine.peer_down(node)
         self.router.peer_down(node)
+        self.view_changed()
 
     def messages_dropped(self, node: NodeId) -> None:
         """What was queued for `node` is lost: cores that lead ask it anew where it stands (R6)."""
         self.engine.peer_up(node)
 
     def topology_received(self, topology: Topology) -> None:
-        if not self._holds_meta:
-            self.learn_topology(topology)
+        # Also if we hold the meta group: our replica of it may lag behind what was agreed on.
+        self.learn_topology(topology)
 
     def address_seen(self, node: NodeId, host: str, port: int) -> None:
         _log.info("node moved", extra={"peer": node, "host": host, "port": port})

@@ -14,31 +14,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from ..cluster.slots import ShardId
 from ..proto import peer_pb2 as pb
 from .errors import NotLeader, Overloaded, Unavailable
 from .peer_stream import PeerStream, Refused, StreamBroken
+from .pieces import CUT_BYTES, PIECE_BYTES, Cutting, Whole
 from .raft.types import AppendEntries, HeartbeatReply, Message, NodeId
 from .request import Answer, Forward, NotApplied
 from .wire import (
     MESSAGE_BYTES,
     PROTOCOL_VERSION,
+    answer_in_parts,
+    data_apart,
+    forward_in_parts,
     join_packed,
     pack_answers,
     pack_forward,
     put_message,
     size_of,
     size_of_answer,
+    size_of_forward,
 )
 
 if TYPE_CHECKING:
     from random import Random
 
-    from ..cluster.slots import ShardId
     from .clock import Clock
     from .leaders import Leaders, Led
     from .names import Address, Names
 
-# One frame, unless a single message is larger: read in one go, so it must not hold up heartbeats.
+# One frame, unless a single message is larger (see pieces.py): read in one go, so it must not hold
+# up heartbeats.
 BATCH_BYTES_MAX = 512 << 10
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
@@ -46,7 +52,11 @@ BEACON_NS = 1_000_000_000  # A link is not silent for longer: clocks and epochs 
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+# What waits, with its size last.
+_Forward = tuple[list[bytes], int]  # Packed; in parts if large.
+_Answer = tuple[Answer, int]
+_Append = tuple[ShardId, AppendEntries, int]
+Q = TypeVar("Q", _Forward, _Answer, _Append)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,16 @@ class LinkCounters:
     mismatches: int = 0  # Hellos and batches refused here (R8).
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A large message that leaves in pieces, and the queue that waits behind it."""
+
+    queue: object
+    cutting: Cutting
+    size: int
+    append: tuple[ShardId, AppendEntries] | None = None
+
+
 class LinkOwner(Protocol):
     """What a link asks of `Peers`."""
 
@@ -116,21 +136,25 @@ class Link:
         self.incarnation = incarnation
         self.address = address
         self.is_up = False  # Both directions are live; kept by the owner.
+        self.up_since_ms = 0  # Unix time, while it is.
         self.counters = LinkCounters()
         self.queue_bytes = 0
         self.known_epoch = 0  # The newest topology the peer is known to have, or was just sent.
+        self.said_epoch = 0  # What it said itself since it is up.
         self._owner = owner
         self._names = names
         self._clock = clock
         self._queue_bytes_max = queue_bytes_max
-        self._appends: deque[tuple[ShardId, Message, int]] = deque()
+        self._appends: deque[_Append] = deque()
         self._control: list[tuple[ShardId, Message]] = []
         self._patient: list[tuple[ShardId, Message]] = []  # These alone are no reason to send.
-        self._forwards: deque[bytes] = deque()
-        self._answers: deque[tuple[Answer, int]] = deque()
+        self._forwards: deque[_Forward] = deque()
+        self._answers: deque[_Answer] = deque()
+        self._cutting: _Cut | None = None  # A large message on its way.
         self._bounced: list[Answer] = []
         self._leaders: dict[ShardId, Led] = {}  # To be told with the next frame.
         self._tells_leaders = False
+        self._tells_epoch = False
         self._has_overflowed = False
         self._sends_patient = False
         self._framed_ns = 0
@@ -157,10 +181,14 @@ class Link:
         if not self.is_up:
             self._bounce(forward, NotLeader(None))
             return
-        packed = pack_forward(forward)
-        if self._has_room(len(packed)):
-            self.queue_bytes += len(packed)
-            self._forwards.append(packed)
+        if size_of_forward(forward) > CUT_BYTES:
+            parts = forward_in_parts(forward)
+        else:
+            parts = [pack_forward(forward)]
+        size = sum(map(len, parts))
+        if self._has_room(size):
+            self.queue_bytes += size
+            self._forwards.append((parts, size))
         else:
             self._bounce(forward, Overloaded("peer_queue_bytes_max"))
 
@@ -220,7 +248,13 @@ class Link:
     @property
     def _has_urgent(self) -> bool:
         return bool(
-            self._appends or self._control or self._forwards or self._answers or self._tells_leaders
+            self._appends
+            or self._control
+            or self._forwards
+            or self._answers
+            or self._cutting
+            or self._tells_leaders
+            or self._tells_epoch
         )
 
     @property
@@ -235,6 +269,7 @@ class Link:
         for queue in (self._appends, self._control, self._patient, self._forwards, self._answers):
             self.counters.dropped += len(queue)
             queue.clear()
+        self._cutting = None
         self.queue_bytes = 0
         self._sends_patient = False
 
@@ -254,23 +289,67 @@ class Link:
             for one in self._leaders.values():
                 batch.leaders.add(shard=one.shard, term=one.term, node=one.node)
             self._leaders.clear()
-        self._tells_leaders = False
+        self._tells_leaders = self._tells_epoch = False
         room = BATCH_BYTES_MAX - self._put_control(batch)
-        if self._forwards:
-            forwards = _take(self._forwards, room)
-            batch.forwards = join_packed(forwards)
+        room -= self._put_piece(batch)
+        forwards = self._take(self._forwards, room)
+        if forwards:
+            batch.forwards = join_packed([parts[0] for parts, _ in forwards])
             room -= len(batch.forwards)
-            self.queue_bytes -= sum(map(len, forwards))
-        if self._answers:
-            answers = _take(self._answers, room)
+        answers = self._take(self._answers, room)
+        if answers:
             batch.answers = pack_answers([answer for answer, _ in answers])
-            taken = sum([size for _, size in answers])
-            room -= taken
-            self.queue_bytes -= taken
-        for shard, message, size in _take(self._appends, room):
+            room -= sum([size for _, size in answers])
+        for shard, message, _ in self._take(self._appends, room):
             put_message(batch.messages.add(), shard, message)
-            self.queue_bytes -= size
         return frame.SerializeToString()
+
+    def _take(self, queue: deque[Q], room: int) -> list[Q]:
+        """From the front of `queue` what fits into `room`, and the first whatever its size, but
+        nothing large: that is cut, and what is behind it in its queue waits for it."""
+        taken: list[Q] = []
+        if self._cutting is not None and self._cutting.queue is queue:
+            return taken
+        while queue:
+            size: int = queue[0][-1]
+            if _is_cut(queue[0]) or (taken and size > room):
+                break
+            room -= size
+            self.queue_bytes -= size
+            taken.append(queue.popleft())
+        return taken
+
+    # --- What is too large for one frame.
+
+    def _put_piece(self, batch: pb.Batch) -> int:
+        """Put the next piece of what is cut into `batch`, with the last one the message that it
+        belongs to; the size of the piece."""
+        cut = self._cutting or self._begin_cut()
+        if cut is None:
+            return 0
+        self._cutting = cut
+        size = cut.cutting.put(batch)
+        if cut.cutting.is_done:
+            self._cutting = None
+            self.queue_bytes -= cut.size
+            if cut.append is not None:
+                shard, message = cut.append
+                put_message(batch.messages.add(), shard, message, apart_bytes=PIECE_BYTES)
+        return size
+
+    def _begin_cut(self) -> _Cut | None:
+        """Take a large message from the front of its queue; its size counts until it is sent."""
+        if self._forwards and _is_cut(self._forwards[0]):
+            parts, size = self._forwards.popleft()
+            return _Cut(self._forwards, Cutting([Whole(pb.FORWARDS, parts)]), size)
+        if self._answers and _is_cut(self._answers[0]):
+            answer, size = self._answers.popleft()
+            return _Cut(self._answers, Cutting([Whole(pb.ANSWERS, answer_in_parts(answer))]), size)
+        if self._appends and _is_cut(self._appends[0]):
+            shard, message, size = self._appends.popleft()
+            wholes = [Whole(pb.ENTRY, [data]) for data in data_apart(message, PIECE_BYTES)]
+            return _Cut(self._appends, Cutting(wholes), size, (shard, message))
+        return None
 
     def _next_control_frame(self) -> bytes | None:
         if not (self._control and self._is_backed_up):
@@ -333,7 +412,9 @@ class Link:
         self.control.hurry()
 
     def wake(self) -> None:
-        """Have the log stream ask for a frame: the topology changed."""
+        """Have the log stream ask for a frame: the topology changed. Also one who has it already
+        is told that we have it, since somebody may wait for that."""
+        self._tells_epoch = True
         self.log.wake()
 
     def hello(self) -> bytes:
@@ -375,23 +456,9 @@ class Link:
             _log.log(level, "peer refused us", extra={"peer": self.node, "error": str(error)})
 
 
-def _take(queue: deque[T], room: int) -> list[T]:
-    """From the front of `queue` what fits into `room`, and the first whatever its size."""
-    taken: list[T] = []
-    while queue:
-        size = _size(queue[0])
-        if taken and size > room:
-            break
-        room -= size
-        taken.append(queue.popleft())
-    return taken
-
-
-def _size(queued: object) -> int:
-    match queued:
-        case bytes():
-            return len(queued)
-        case (*_, int(size)):
-            return size
-        case _:
-            raise TypeError(type(queued).__name__)
+def _is_cut(queued: _Forward | _Answer | _Append) -> bool:
+    """Whether it leaves in pieces. Many small entries do not: there would be more of them."""
+    if queued[-1] <= CUT_BYTES:
+        return False
+    append = queued[1]
+    return not isinstance(append, AppendEntries) or bool(data_apart(append, PIECE_BYTES))

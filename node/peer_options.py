@@ -8,8 +8,8 @@ KEEPALIVE_TIMEOUT_MS = 4_000
 _Options = tuple[tuple[str, int], ...]
 
 _BOTH: _Options = (
-    # What is sent is bounded where it begins (command_bytes_max, batch_bytes_max, chunks); a limit
-    # here could only break a stream for ever over one message.
+    # What peers send is bounded where it begins (frames, pieces, chunks); a limit here could only
+    # break a stream for ever over one message. What clients send is limited where they come in.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # A machine that vanished without a word is noticed by its silence. These pings are answered

@@ -48,9 +48,13 @@ class PeerServer:
         """Serve this too; before `start`."""
         self._services.append(service)
 
-    async def start(self, host: str, port: int) -> int:
-        """Bind and listen; the port bound (for port 0). Raises ConfigError if it is taken."""
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+    async def start(self, host: str, port: int, message_bytes_max: int = -1) -> int:
+        """Bind and listen; the port bound (for port 0). Raises ConfigError if it is taken.
+
+        gRPC holds a message whole before anybody sees it, and clients come in here too.
+        """
+        options = dict(SERVER_OPTIONS) | {"grpc.max_receive_message_length": message_bytes_max}
+        server = grpc.aio.server(options=tuple(options.items()))
         server.add_generic_rpc_handlers((self._service(), *self._services))
         place = str(Address(host, port))
         try:

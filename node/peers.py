@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from google.protobuf.message import DecodeError
@@ -24,6 +24,7 @@ from .bulk import BulkSender, SnapshotSink, Transfer
 from .leaders import Leaders
 from .names import Address, Names
 from .peer_link import Link, LinkCounters, LocalNode
+from .pieces import Joining
 from .raft.types import InstallSnapshot, Message, NodeId
 from .skew import ClockOffsets
 from .wire import (
@@ -101,6 +102,7 @@ class Inbound:
     node: NodeId
     kind: str
     nonce: int
+    arriving: Joining = field(default_factory=Joining)
 
 
 class Peers:
@@ -251,6 +253,10 @@ class Peers:
         """The nodes of the topology that are not up."""
         return [node for node, link in self.links.items() if not link.is_up]
 
+    def nodes_behind(self, epoch: int) -> list[NodeId]:
+        """Those that are up and have not said that they know the topology of that epoch."""
+        return [node for node, link in self.links.items() if link.is_up and link.said_epoch < epoch]
+
     @property
     def epoch(self) -> int:
         return self._topology.epoch
@@ -329,6 +335,8 @@ class Peers:
         if is_up == link.is_up:
             return
         link.is_up = is_up
+        link.up_since_ms = self._clock.wall_ms()
+        link.said_epoch = 0  # An earlier process of it may have known more.
         if self._closing.is_set():
             return
         _log.info("peer up" if is_up else "peer down", extra={"peer": link.node})
@@ -445,8 +453,16 @@ class Peers:
             self._handler.leaders_received(link.node, told)
             for one in told:
                 link.told(one)
+        arriving = inbound.arriving
+        if batch.piece:
+            match arriving.add(batch):
+                case pb.FORWARDS, data:
+                    self._handler.receive_forwards(link.node, unpack_forwards(data))
+                case pb.ANSWERS, data:
+                    self._handler.receive_answers(link.node, unpack_answers(data))
         if batch.messages:
-            self._handler.receive(link.node, take_messages(batch.messages))
+            messages = take_messages(batch.messages, arriving.entries)
+            self._handler.receive(link.node, messages)
         if batch.answers:
             self._handler.receive_answers(link.node, unpack_answers(batch.answers))
         if batch.forwards:
@@ -462,6 +478,8 @@ class Peers:
         )
 
     def _compare_epochs(self, link: Link, batch: pb.Batch) -> None:
+        if batch.nonce == link.log.nonce:
+            link.said_epoch = max(link.said_epoch, batch.epoch)
         if batch.epoch > link.known_epoch:
             link.known_epoch = batch.epoch
         elif batch.epoch < link.known_epoch < self.epoch:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..proto.reply import Reply
     from .errors import OutcomeUnknown, Unavailable
 
+COMMAND_COST = 32  # What a command costs beside its arguments, about.
+
 Args = Sequence[bytes]  # A command as it came: name (any case), then arguments.
 
 
@@ -67,6 +69,14 @@ class Request:
     session: int = 0  # The session's id on this shard; 0 is none.
     sequence: int = 0  # Of the first command; the others follow it one by one.
     floor: int = 0  # The lowest sequence whose answer the sender has not seen.
+    _size_bytes: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What its commands take, about; it is asked for whenever the request changes hands."""
+        if not self._size_bytes:
+            self._size_bytes = sum([sum(map(len, args)) + COMMAND_COST for args in self.commands])
+        return self._size_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ class _Session:
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
     session_timeout_ms: int
-    pending_max: int  # Requests passed on or waiting for a leader, over all shards.
+    pending_max: int  # Requests passed on or waiting for a leader, over all shards,
+    pending_bytes_max: int = 256 << 20  # and what their commands take.
 
 
 class Router:
@@ -98,6 +99,7 @@ class Router:
         self._sessions: dict[ShardId, _Session] = {}
         self._parked: dict[ShardId, list[Request]] = {}
         self._parked_count = 0
+        self.pending_bytes = 0  # Of what is parked or in flight.
         self._in_flight: dict[int, tuple[Request, NodeId]] = {}
         self._next_id = first_id
         # Of shards this node has no replica of: whom a NotLeader named since the last news, and how
@@ -115,6 +117,8 @@ class Router:
             request.complete(NotApplied(NotLeader(self.leader_of(request.shard))))
         elif self.pending >= self._config.pending_max:
             request.complete(NotApplied(Overloaded("forward_pending_max")))
+        elif self.pending_bytes > self._config.pending_bytes_max:
+            request.complete(NotApplied(Overloaded("forward_pending_bytes_max")))
         else:
             self._pass_on(request)
 
@@ -185,6 +189,7 @@ class Router:
         number = self._next_id
         self._next_id += 1
         self._in_flight[number] = (request, leader)
+        self.pending_bytes += request.size_bytes
         left_ms = max(1, (request.deadline_ns - self._clock.now_ns()) // 1_000_000)
         session = self._sessions.get(request.shard)
         request.floor = session.floor if session is not None else 0
@@ -210,12 +215,14 @@ class Router:
         found = self._in_flight.pop(number, None)
         if found is not None:
             request, target = found
+            self.pending_bytes -= request.size_bytes
             self._outbox.settled(target, number, has_write=request.has_write)
         return found
 
     def _park(self, request: Request) -> None:
         self._parked.setdefault(request.shard, []).append(request)
         self._parked_count += 1
+        self.pending_bytes += request.size_bytes
 
     # --- Sessions of this node.
 
@@ -368,6 +375,7 @@ class Router:
         now = self._clock.now_ns()
         requests = self._parked.pop(shard_id, [])
         self._parked_count -= len(requests)
+        self.pending_bytes -= sum([request.size_bytes for request in requests])
         for request in requests:
             if request.deadline_ns <= now:
                 self._finish_late(request)
@@ -385,6 +393,7 @@ class Router:
             return
         left = [one for one in self._parked[shard_id] if one.deadline_ns > now_ns]
         self._parked_count -= len(late)
+        self.pending_bytes -= sum([request.size_bytes for request in late])
         if left:
             self._parked[shard_id] = left
         else:

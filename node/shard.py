@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from ..cluster.settings import unpack_settings
 from ..proto.reply import ErrorReply, Reply
 from .commands import HANDLERS
 from .commands.context import Context
 from .commands.internal import EXPIRE, INTERNAL_HANDLERS
-from .data.entry import CommandRecord, pack_entry, unpack_entry
+from .commands.transactions import TRANSACTION_HANDLERS
+from .data.entry import CommandRecord, EntryData, pack_entry, unpack_entry
 from .data.keyspace import ExpiryPending, Keyspace, KeyspaceCut
 from .data.sessions import Lookup
 from .errors import (
@@ -37,8 +39,12 @@ if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from .raft.core import RaftCore
 
-EXPIRE_KEYS_MAX = 512  # Keys one expiry command names, so that one entry stays small.
+LARGE_BYTES = 1 << 20  # An entry of that size is packed in parts.
 ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
+WAIT = b"_WAIT"  # _WAIT index: a read, alone in its request; see `_saved_by`.
+
+# Whatever an entry or a read may ask of a shard.
+ALL_HANDLERS = {**HANDLERS, **INTERNAL_HANDLERS, **TRANSACTION_HANDLERS}
 
 
 @dataclass(slots=True)
@@ -46,15 +52,13 @@ class _Proposed:
     """What one entry of ours holds, kept until its fate is known."""
 
     term: int
-    stamp_ms: int
-    seed: int
+    entry: EntryData
     requests: list[Request]
-    commands: list[CommandRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    inbox_bytes_max: int  # Waiting for the gate; over it requests are refused (Overloaded).
+    uncommitted_bytes_max: int  # Proposed; the same may wait to be, then requests are refused.
     entry_bytes_max: int  # One entry takes no further request past this; one request is never cut.
 
 
@@ -73,6 +77,7 @@ class Shard:
         limits: ShardLimits,
         seeds: Random,
         refuse: Callable[[Request, Unavailable], None] = _refuse,
+        settings: Callable[[], bytes] = bytes,
     ) -> None:
         self.id = shard
         self.core = core
@@ -84,6 +89,7 @@ class Shard:
         self._cluster_id = cluster_id
         self._limits = limits
         self._seeds = seeds
+        self._settings = settings  # The cluster's, as this node knows them: for what it leads.
         self.refuse = refuse  # Who decides what becomes of a request that was surely not applied.
         self._inbox: deque[Request] = deque()
         self._inbox_bytes = 0
@@ -116,14 +122,14 @@ class Shard:
             self.refuse(request, NotLeader(None))
         elif not request.has_write:
             self._new_reads.append(request)
-        elif self._inbox_bytes > self._limits.inbox_bytes_max:
+        elif self._inbox_bytes > self._limits.uncommitted_bytes_max:
             self.refuse(request, Overloaded("uncommitted_bytes_max"))
         else:
             self._enqueue(request)
 
     def _enqueue(self, request: Request) -> None:
         self._inbox.append(request)
-        self._inbox_bytes += _size(request)
+        self._inbox_bytes += request.size_bytes
         self._inbox_commands += len(request.commands)
 
     @property
@@ -158,18 +164,17 @@ class Shard:
         """
         if not self._inbox or not self.can_propose:
             return None
-        requests: list[Request] = []
-        size = 0
-        while self._inbox and (not requests or size < self._limits.entry_bytes_max):
-            request = self._inbox.popleft()
-            requests.append(request)
-            size += _size(request)
-            self._inbox_commands -= len(request.commands)
-        self._inbox_bytes -= size
+        requests = self._take_from_inbox()
+        if not requests:
+            return None
+        size = sum([request.size_bytes for request in requests])
         stamp_ms = self._stamp(now_ns, wall_ms)
         seed = self._seeds.getrandbits(64)
+        settings = self._settings()
         commands = [record for request in requests for record in _records(request)]
-        data = pack_entry(self._cluster_id, stamp_ms, seed, commands)
+        data = pack_entry(
+            self._cluster_id, stamp_ms, seed, commands, settings, is_large=size > LARGE_BYTES
+        )
         try:
             entry = self.core.propose(data)
         except Unavailable as error:
@@ -180,8 +185,28 @@ class Shard:
             # Ours of an earlier term stood here and was truncated. We lead with an entry of this
             # term committed in front of it, so it stands in no log that can still win.
             self._give_back(replaced.requests, NotLeader(self.core.leader_node))
-        self._proposed[entry.index] = _Proposed(entry.term, stamp_ms, seed, requests, commands)
+        self._proposed[entry.index] = _Proposed(
+            entry.term, EntryData(stamp_ms, seed, settings, commands), requests
+        )
         return entry.index
+
+    def _take_from_inbox(self) -> list[Request]:
+        """What becomes one entry: nothing while so much is uncommitted that it would not fit."""
+        waiting = self.core.uncommitted_bytes
+        room = self._limits.uncommitted_bytes_max - waiting
+        requests: list[Request] = []
+        size = 0
+        while self._inbox and (not requests or size < self._limits.entry_bytes_max):
+            request = self._inbox[0]
+            cost = request.size_bytes
+            if size + cost > room and (requests or waiting):
+                break
+            self._inbox.popleft()
+            requests.append(request)
+            size += cost
+            self._inbox_commands -= len(request.commands)
+        self._inbox_bytes -= size
+        return requests
 
     def _stamp(self, now_ns: int, wall_ms: int) -> int:
         """max(wall clock, last stamp + time since it was seen): never back, across leaders too."""
@@ -193,13 +218,19 @@ class Shard:
         self._stamp_seen_ns = now_ns
         return stamp_ms
 
-    def expire_due(self, now_ns: int, wall_ms: int, deadline_ns: int) -> None:
-        """The leader removes what is due by a logged command, so that all replicas do (A2)."""
+    @property
+    def is_expiring(self) -> bool:
+        """An expiry command of ours is on its way."""
+        return self._is_expiring
+
+    def expire_due(self, now_ns: int, wall_ms: int, deadline_ns: int, keys_max: int) -> int:
+        """The leader removes what is due by a logged command, so that all replicas do (A2); how
+        many keys it names."""
         if self._is_expiring or not self.can_propose or self.halted is not None:
-            return
-        due = self.keys.due(self._stamp(now_ns, wall_ms), EXPIRE_KEYS_MAX)
+            return 0
+        due = self.keys.due(self._stamp(now_ns, wall_ms), keys_max)
         if not due:
-            return
+            return 0
         by_db: dict[int, list[bytes]] = {}
         for db, key in due:
             by_db.setdefault(db, []).append(key)
@@ -209,6 +240,7 @@ class Shard:
             is_last = place == len(batches) - 1
             complete = self._expiry_done if is_last else answered
             self._enqueue(self._expiry(db, names, deadline_ns, complete))
+        return len(due)
 
     def _expiry(
         self,
@@ -274,12 +306,16 @@ class Shard:
         if self.halted is not None:
             self.refuse(request, NotLeader(None))
             return
+        if request.commands[0][0] == WAIT:
+            request.complete(Done([self._saved_by(int(request.commands[0][1]))]))
+            return
         replies: list[Reply] = []
-        context = Context(request.db, now_ms, 0)
+        context = Context(request.db, now_ms, 0, unpack_settings(self._settings()))
         for args in request.commands:
             self.keys.enter(request.db, now_ms, is_read=True)
             try:
-                replies.append(HANDLERS[args[0]](self.keys, args, context))
+                handler = ALL_HANDLERS[args[0]]
+                replies.append(handler(self.keys, args, context))
             except CommandError as error:
                 replies.append(ErrorReply(error.code, error.text))
             except ExpiryPending as pending:
@@ -291,6 +327,15 @@ class Shard:
                 self._enqueue(request)
                 return
         request.complete(Done(replies))
+
+    def _saved_by(self, index: int) -> Reply:
+        """[index, whether it is on disk here, how many followers have it there].
+
+        Index 0 stands for all that is applied: the caller's writes are answered, so they are in it.
+        """
+        index = index or self.applied_index
+        followers = sum([one.match_index >= index for one in self.core.followers()])
+        return [index, int(self.core.saved_index >= index), followers]
 
     # --- Apply: the same on every replica.
 
@@ -350,9 +395,8 @@ class Shard:
         if entry.kind is not EntryKind.COMMANDS:
             return ()
         if proposed is not None:
-            return self._run(entry.index, proposed.stamp_ms, proposed.seed, proposed.commands)
-        stamp_ms, seed, commands = unpack_entry(entry.data, self._cluster_id)
-        return self._run(entry.index, stamp_ms, seed, commands)
+            return self._run(entry.index, proposed.entry)
+        return self._run(entry.index, unpack_entry(entry.data, self._cluster_id))
 
     def _answer_all(self, requests: Sequence[Request], replies: Sequence[Reply | Lookup]) -> None:
         start = 0
@@ -368,14 +412,12 @@ class Shard:
             requests = self._proposed.pop(index).requests
             self._give_back(requests, NotLeader(self.core.leader_node))
 
-    def _run(
-        self, index: int, stamp_ms: int, seed: int, commands: Sequence[CommandRecord]
-    ) -> list[Reply | Lookup]:
+    def _run(self, index: int, entry: EntryData) -> list[Reply | Lookup]:
         keys = self.keys
-        now_ms = keys.begin_entry(index, stamp_ms)  # max with the last applied stamp (A2).
-        context = Context(0, now_ms, seed)
+        now_ms = keys.begin_entry(index, entry.stamp_ms)  # max with the last applied stamp (A2).
+        context = Context(0, now_ms, entry.seed, unpack_settings(entry.settings))
         replies: list[Reply | Lookup] = []
-        for db, _user, session, sequence, floor, args in commands:
+        for db, _user, session, sequence, floor, args in entry.commands:
             if session:
                 known = keys.sessions.lookup(session, sequence, floor, now_ms)
                 if known is not Lookup.NEW:
@@ -384,7 +426,7 @@ class Shard:
             context.db = db
             keys.enter(db, now_ms, is_read=False)
             name = args[0]
-            handler = HANDLERS.get(name) or INTERNAL_HANDLERS[name]
+            handler = ALL_HANDLERS[name]
             reply: Reply
             try:
                 reply = handler(keys, args, context)
@@ -393,7 +435,7 @@ class Shard:
             if session:
                 keys.sessions.keep(session, sequence, reply)
             replies.append(reply)
-        self.commands_applied += len(commands)
+        self.commands_applied += len(entry.commands)
         return replies
 
     def _answer(self, request: Request, replies: Sequence[Reply | Lookup]) -> None:
@@ -440,7 +482,7 @@ class Shard:
         late = [request for request in self._inbox if request.deadline_ns <= now_ns]
         if late:
             self._inbox = deque(one for one in self._inbox if one.deadline_ns > now_ns)
-            self._inbox_bytes -= sum([_size(request) for request in late])
+            self._inbox_bytes -= sum([request.size_bytes for request in late])
             self._inbox_commands -= sum([len(request.commands) for request in late])
             for request in late:
                 request.complete(NotApplied(NoQuorum("no majority answered in time")))
@@ -509,10 +551,6 @@ def _records(request: Request) -> Iterable[CommandRecord]:
         (db, user, session, sequence, floor, args)
         for sequence, args in enumerate(request.commands, request.sequence)
     ]
-
-
-def _size(request: Request) -> int:
-    return sum([sum(map(len, args)) + 32 for args in request.commands])
 
 
 def _without_late(requests: list[Request], now_ns: int) -> list[Request]:

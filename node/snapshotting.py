@@ -9,7 +9,7 @@ first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -75,6 +75,8 @@ class Snapshotting:
         self._is_tidying = False
         self._is_preparing = False
         self._looked_at_ns = 0
+        self._wanted: dict[ShardId, Callable[[ShardId], None]] = {}  # Asked for by somebody.
+        self._is_wanted = False  # The one being cut: begun after it was asked for.
 
     @property
     def is_cutting(self) -> bool:
@@ -90,7 +92,7 @@ class Snapshotting:
         self._tidy()
         self._prepare_segment()
         self._discard_unwanted()
-        if self._cutting is not None:
+        if self._cutting is not None or self._take_wanted():
             return
         for shard in self._engine.shards.values():
             if shard.log_bytes_since_snapshot > self._config.log_bytes and shard.can_cut:
@@ -105,9 +107,30 @@ class Snapshotting:
                 return
             self._rewrite(pinning)
 
+    def want(self, shards: Iterable[ShardId], taken: Callable[[ShardId], None]) -> None:
+        """Take a snapshot of these, one after the other; `taken` is told each as it is on disk.
+
+        One that halts or is gone meanwhile is told as well: nobody waits for it for ever.
+        """
+        self._wanted.update(dict.fromkeys(shards, taken))
+        if self._cutting is None:
+            self._take_wanted()
+
+    def _take_wanted(self) -> bool:
+        """Begin the next one that was asked for; False if there is none that can be taken now."""
+        for shard_id in list(self._wanted):
+            shard = self._engine.shards.get(shard_id)
+            if shard is None or shard.halted is not None:
+                self._wanted.pop(shard_id)(shard_id)
+            elif shard.can_cut:
+                self.take(shard)
+                return True
+        return False
+
     def take(self, shard: Shard) -> None:
         """Begin a snapshot of `shard` at its applied index (L5)."""
         self._cutting = shard.id
+        self._is_wanted = shard.id in self._wanted
         meta, cut = shard.cut()
         writer = self._snapshots.begin(shard.id, meta, shard.keys.last_stamp_ms)
         self._slice(shard, meta, cut, writer)
@@ -151,6 +174,10 @@ class Snapshotting:
             )
             self._compact(shard, meta, min(first_index, oldest + 1))
         _log.info("snapshot taken", extra={"shard": shard.id, "index": meta.id.index})
+        if self._is_wanted:
+            self._wanted.pop(shard.id)(shard.id)
+        if self._cutting is None:
+            self._take_wanted()
 
     def _compact(self, shard: Shard, meta: SnapshotMeta, first_index: int) -> None:
         shard.core.compact(meta, first_index)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from ..cluster.slots import ShardId
-from ..proto.reply import pack_reply, unpack_reply
+from ..proto.reply import pack_in_parts, pack_reply, size_of_reply, unpack_reply
 from .errors import (
     NoQuorum,
     NotLeader,
@@ -48,10 +48,13 @@ from .raft.types import (
 from .request import Answer, Done, Forward, NotApplied, Outcome, Unknown
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from ..proto import peer_pb2 as pb
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MESSAGE_BYTES = 64  # About what a message or an entry costs beside its data.
+APART_NEVER = 1 << 62
 
 _DONE, _NOT_APPLIED, _UNKNOWN = range(3)
 _UNAVAILABLE, _NOT_LEADER, _NO_QUORUM, _OVERLOADED, _SESSION_UNKNOWN = range(5)
@@ -64,15 +67,18 @@ class WireError(TrimaranError):
 # --- Raft messages.
 
 
-def put_message(to: pb.ShardMessage, shard: ShardId, message: Message) -> None:
-    """Write `message` of `shard` into `to`, which is empty."""
+def put_message(
+    to: pb.ShardMessage, shard: ShardId, message: Message, *, apart_bytes: int = APART_NEVER
+) -> None:
+    """Write `message` of `shard` into `to`, which is empty. The data of entries larger than
+    `apart_bytes` goes in pieces (`data_apart`)."""
     to.shard = shard
     to.source = message.source
     to.target = message.target
     to.term = message.term
     match message:  # The frequent ones first.
         case AppendEntries():
-            _put_append(to.append_entries, message)
+            _put_append(to.append_entries, message, apart_bytes)
         case AppendReply():
             reply = to.append_reply
             reply.SetInParent()
@@ -98,14 +104,22 @@ def put_message(to: pb.ShardMessage, shard: ShardId, message: Message) -> None:
             _put_election(to, message)
 
 
-def _put_append(to: pb.AppendEntries, message: AppendEntries) -> None:
+def _put_append(to: pb.AppendEntries, message: AppendEntries, apart_bytes: int) -> None:
     to.SetInParent()
     to.previous_term = message.previous.term
     to.previous_index = message.previous.index
     to.commit_index = message.commit_index
     add = to.entries.add
     for entry in message.entries:
-        add(term=entry.term, index=entry.index, kind=entry.kind, data=entry.data)
+        if len(entry.data) > apart_bytes:
+            add(term=entry.term, index=entry.index, kind=entry.kind, is_apart=True)
+        else:
+            add(term=entry.term, index=entry.index, kind=entry.kind, data=entry.data)
+
+
+def data_apart(message: AppendEntries, apart_bytes: int) -> list[bytes]:
+    """What `put_message` leaves out."""
+    return [entry.data for entry in message.entries if len(entry.data) > apart_bytes]
 
 
 def _put_install(to: pb.InstallSnapshot, message: InstallSnapshot) -> None:
@@ -139,8 +153,9 @@ def _put_election(
             to.timeout_now.SetInParent()
 
 
-def take_message(source: pb.ShardMessage) -> Message:
-    """The message that `put_message` wrote; raises WireError for a kind this version lacks."""
+def take_message(source: pb.ShardMessage, apart: deque[bytes] | None = None) -> Message:
+    """The message that `put_message` wrote, with the data that came in pieces `apart`; raises
+    WireError for a kind this version lacks."""
     replica, target, term = ReplicaId(source.source), ReplicaId(source.target), source.term
     match source.WhichOneof("kind"):
         case "append_entries":
@@ -150,7 +165,7 @@ def take_message(source: pb.ShardMessage) -> Message:
                 target,
                 term,
                 EntryId(append.previous_term, append.previous_index),
-                tuple([_take_entry(entry) for entry in append.entries]),
+                tuple([_take_entry(entry, apart) for entry in append.entries]),
                 append.commit_index,
             )
         case "append_reply":
@@ -176,11 +191,15 @@ def take_message(source: pb.ShardMessage) -> Message:
             return _take_election(kind, source, replica, target)
 
 
-def _take_entry(entry: pb.Entry) -> Entry:
+def _take_entry(entry: pb.Entry, apart: deque[bytes] | None) -> Entry:
     try:
         kind = EntryKind(entry.kind)
     except ValueError as error:
         raise WireError(f"an entry of kind {entry.kind}: a newer version sent it") from error
+    if entry.is_apart:
+        if not apart:
+            raise WireError(f"entry {entry.index} without the pieces of its data")
+        return Entry(entry.term, entry.index, kind, apart.popleft())
     return Entry(entry.term, entry.index, kind, entry.data)
 
 
@@ -217,10 +236,10 @@ def _take_election(
 
 
 def take_messages(
-    messages: Iterable[pb.ShardMessage],
+    messages: Iterable[pb.ShardMessage], apart: deque[bytes] | None = None
 ) -> list[tuple[ShardId, Message]]:
-    """All messages of a batch; raises WireError."""
-    return [(ShardId(one.shard), take_message(one)) for one in messages]
+    """All messages of a batch, with the data that came in pieces; raises WireError."""
+    return [(ShardId(one.shard), take_message(one, apart)) for one in messages]
 
 
 def take_leaders(told: Iterable[pb.Led]) -> list[Led]:
@@ -243,21 +262,38 @@ _packer = msgpack.Packer(use_bin_type=True)  # Reused: making one costs twice wh
 
 def pack_forward(forward: Forward) -> bytes:
     """One forward; `join_packed` makes a list of several."""
-    packed: bytes = _packer.pack(
-        (
-            forward.id,
-            forward.shard,
-            forward.db,
-            forward.user,
-            forward.has_write,
-            forward.session,
-            forward.sequence,
-            forward.floor,
-            forward.timeout_ms,
-            forward.commands,
-        )
-    )
+    packed: bytes = _packer.pack(_forward_fields(forward))
     return packed
+
+
+def _forward_fields(forward: Forward) -> tuple[object, ...]:
+    return (
+        forward.id,
+        forward.shard,
+        forward.db,
+        forward.user,
+        forward.has_write,
+        forward.session,
+        forward.sequence,
+        forward.floor,
+        forward.timeout_ms,
+        forward.commands,
+    )
+
+
+def size_of_forward(forward: Forward) -> int:
+    """About how many bytes `forward` takes, without packing it."""
+    return MESSAGE_BYTES + sum([sum(map(len, args)) for args in forward.commands])
+
+
+def forward_in_parts(forward: Forward) -> list[bytes]:
+    """A list of one large forward, packed without copying what is large in it."""
+    return pack_in_parts([_forward_fields(forward)])
+
+
+def answer_in_parts(answer: Answer) -> list[bytes]:
+    """The same for an answer."""
+    return pack_in_parts([(answer.id, *_outcome_fields(answer.outcome))])
 
 
 def join_packed(parts: Sequence[bytes]) -> bytes:
@@ -287,16 +323,8 @@ def size_of_answer(answer: Answer) -> int:
     size = MESSAGE_BYTES
     if isinstance(answer.outcome, Done):
         for reply in answer.outcome.replies:
-            size += _size_of_reply(reply)
+            size += size_of_reply(reply)
     return size
-
-
-def _size_of_reply(reply: object) -> int:
-    if isinstance(reply, bytes):
-        return len(reply) + 8
-    if isinstance(reply, list | tuple):
-        return sum([_size_of_reply(one) for one in reply]) + 8
-    return 32
 
 
 def _outcome_fields(outcome: Outcome) -> tuple[object, ...]:

@@ -1,10 +1,22 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Whole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MORE: _ClassVar[Whole]
+    FORWARDS: _ClassVar[Whole]
+    ANSWERS: _ClassVar[Whole]
+    ENTRY: _ClassVar[Whole]
+MORE: Whole
+FORWARDS: Whole
+ANSWERS: Whole
+ENTRY: Whole
 
 class Frame(_message.Message):
     __slots__ = ("hello", "batch", "snapshot_begin", "snapshot_chunk", "snapshot_end")
@@ -79,7 +91,7 @@ class Refusal(_message.Message):
     def __init__(self, text: _Optional[str] = ..., is_temporary: bool = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology", "leaders")
+    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology", "leaders", "piece", "whole")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +104,8 @@ class Batch(_message.Message):
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
     LEADERS_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
     version: int
     cluster_id: int
     source_incarnation: int
@@ -104,7 +118,9 @@ class Batch(_message.Message):
     answers: bytes
     topology: bytes
     leaders: _containers.RepeatedCompositeFieldContainer[Led]
-    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ..., leaders: _Optional[_Iterable[_Union[Led, _Mapping]]] = ...) -> None: ...
+    piece: bytes
+    whole: Whole
+    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ..., leaders: _Optional[_Iterable[_Union[Led, _Mapping]]] = ..., piece: _Optional[bytes] = ..., whole: _Optional[_Union[Whole, str]] = ...) -> None: ...
 
 class Led(_message.Message):
     __slots__ = ("shard", "term", "node")
@@ -179,16 +195,18 @@ class Vote(_message.Message):
     def __init__(self, granted: bool = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("term", "index", "kind", "data")
+    __slots__ = ("term", "index", "kind", "data", "is_apart")
     TERM_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    IS_APART_FIELD_NUMBER: _ClassVar[int]
     term: int
     index: int
     kind: int
     data: bytes
-    def __init__(self, term: _Optional[int] = ..., index: _Optional[int] = ..., kind: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    is_apart: bool
+    def __init__(self, term: _Optional[int] = ..., index: _Optional[int] = ..., kind: _Optional[int] = ..., data: _Optional[bytes] = ..., is_apart: bool = ...) -> None: ...
 
 class AppendEntries(_message.Message):
     __slots__ = ("previous_term", "previous_index", "commit_index", "entries")

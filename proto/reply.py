@@ -8,6 +8,7 @@ snapshots and what one node passes on to another; `resp.py` writes the RESP form
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, TypeAlias  # Any: replies nest.
 
 import msgpack
@@ -64,6 +65,9 @@ Reply: TypeAlias = (
     " | NullArray | list[Any] | tuple[Any, ...] | None"
 )
 
+PART_BYTES = 64 << 10
+_BIN_32 = Struct(">BI")  # msgpack's header of a byte string.
+
 _STATUS, _ERROR, _MAP, _SET, _VERBATIM, _NULL_ARRAY = range(1, 7)
 
 
@@ -108,6 +112,34 @@ def _from_extension(code: int, data: bytes) -> Reply:
 def pack_reply(reply: Any) -> bytes:
     """`reply` (or a list of replies) as msgpack; raises TypeError for what is not a reply."""
     return msgpack.packb(reply, default=_extension, use_bin_type=True)  # type: ignore[no-any-return]  # msgpack has no types
+
+
+def pack_in_parts(value: Any) -> list[bytes]:
+    """What `pack_reply` makes of it, in parts: long byte strings are parts of their own, so that
+    they are not copied."""
+    if isinstance(value, bytes) and len(value) > PART_BYTES:
+        return [_BIN_32.pack(0xC6, len(value)), value]
+    if isinstance(value, list | tuple) and size_of_reply(value) > PART_BYTES:
+        header = msgpack.Packer().pack_array_header(len(value))
+        return [header, *[part for one in value for part in pack_in_parts(one)]]
+    return [pack_reply(value)]
+
+
+def size_of_reply(reply: object) -> int:
+    """About how many bytes it takes, without packing it."""
+    match reply:
+        case bytes():
+            return len(reply) + 8
+        case list() | tuple():
+            return sum([size_of_reply(one) for one in reply]) + 8
+        case MapReply(pairs):
+            return size_of_reply(pairs)
+        case SetReply(members):
+            return size_of_reply(members)
+        case VerbatimReply(text=text):
+            return len(text) + 8
+        case _:
+            return 32
 
 
 def unpack_reply(data: bytes) -> Any:

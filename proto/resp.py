@@ -39,7 +39,7 @@ _NO_COUNTS: dict[bytes, int] = {}
 class ReaderLimits:
     """What one client command may cost before it is understood."""
 
-    command_bytes_max: int = 64 << 20
+    command_bytes_max: int = 72 << 20
     bulk_bytes_max: int = 64 << 20
     elements_max: int = 1 << 20
     inline_bytes_max: int = 64 << 10

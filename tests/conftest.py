@@ -6,8 +6,13 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from .chaos.processes import Processes
+
+# The same examples in every run: a failure is repeated by running the test again.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import Final
 
 from ...cluster.commands import COMMANDS, Command, Spread
-from . import expiry, keys, strings
+from . import expiry, keys, lcs, objects, strings
 from .context import Context, Handler
 
 __all__ = ["HANDLERS", "Context", "Handler"]
 
-_FAMILIES: Final = (strings, keys, expiry)
+_FAMILIES: Final = (strings, keys, expiry, objects, lcs)
 
 
 def _handler_of(row: Command) -> Handler:
-    """The function with the command's name, with an underscore where Python needs one."""
-    name = row.name.decode().lower()
+    """The function with the command's name, with an underscore where Python needs one.
+
+    That of `OBJECT|ENCODING` is `object_encoding`.
+    """
+    name = row.name.decode().lower().replace("|", "_").replace("-", "_")
     for family in _FAMILIES:
         found: Handler | None = getattr(family, name + "_", None) or getattr(family, name, None)
         if found is not None:
@@ -28,5 +31,8 @@ def _handler_of(row: Command) -> Handler:
 
 
 HANDLERS: Final[dict[bytes, Handler]] = {
-    name: _handler_of(row) for name, row in COMMANDS.items() if row.spread is not Spread.LOCAL
+    one.name: _handler_of(one)
+    for row in COMMANDS.values()
+    for one in (row, *row.subcommands)
+    if one.spread is not Spread.LOCAL
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ...cluster.slots import DATABASES
 from ..errors import CommandError
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
+_C_INT_MIN, _C_INT_MAX = -(1 << 31), (1 << 31) - 1
 _DIGITS_MAX = 20  # Of -9223372036854775808.
 
 
@@ -28,8 +30,24 @@ def int_argument(text: bytes) -> int:
     return number
 
 
+def database_argument(text: bytes) -> int:
+    """The number of a database, as MOVE and COPY name it."""
+    number = int_argument(text)
+    if not _C_INT_MIN <= number <= _C_INT_MAX:
+        raise CommandError(
+            f"value is out of range, value must between {_C_INT_MIN} and {_C_INT_MAX}"
+        )
+    if not 0 <= number < DATABASES:
+        raise CommandError("DB index is out of range")
+    return number
+
+
 def not_an_integer() -> CommandError:
     return CommandError("value is not an integer or out of range")
+
+
+def not_a_float() -> CommandError:
+    return CommandError("value is not a valid float")
 
 
 def syntax_error() -> CommandError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeAlias
 
+from ...cluster.settings import DEFAULTS, Settings
 from ...proto.reply import Reply
 from ..data.keyspace import Keyspace
 from ..request import Args
@@ -14,11 +15,13 @@ from ..request import Args
 class Context:
     """The same on every replica. One serves all commands of an entry; `db` is set for each."""
 
-    __slots__ = ("_rng", "_seed", "db", "now_ms")
+    __slots__ = ("_rng", "_seed", "db", "now_ms", "settings")
 
-    def __init__(self, db: int, now_ms: int, seed: int) -> None:
+    def __init__(self, db: int, now_ms: int, seed: int, settings: Settings = DEFAULTS) -> None:
         self.db = db
         self.now_ms = now_ms  # The entry's stamp; a read has its leader's time.
+        # The entry's too: this node's own view of them may be older or newer (correctness A1).
+        self.settings = settings
         self._seed = seed
         self._rng: Random | None = None
 

@@ -5,6 +5,7 @@ in the command table, so nothing that comes through a door is ever taken for one
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...proto.reply import OK, Reply
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from ..request import Args
     from .context import Context, Handler
 
+COUNT_KEYS_IN_SLOT = b"_COUNTKEYSINSLOT"  # _COUNTKEYSINSLOT slot
 EXPIRE = b"_EXPIRE"  # _EXPIRE key ...
+GET_KEYS_IN_SLOT = b"_GETKEYSINSLOT"  # _GETKEYSINSLOT slot count
 OPEN_SESSION = b"_SESSION.OPEN"  # _SESSION.OPEN timeout_ms
+GET_TOPOLOGY = b"_TOPOLOGY.GET"  # _TOPOLOGY.GET
 PUT_TOPOLOGY = b"_TOPOLOGY.PUT"  # _TOPOLOGY.PUT expected_epoch json
 TOPOLOGY_KEY = b"topology"  # In INTERNAL_DB of the meta shard.
 
@@ -29,6 +33,7 @@ def expire(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         if at_ms is not None and at_ms <= ctx.now_ms:
             keys.delete(key)
             removed += 1
+    keys.expired += removed
     return removed
 
 
@@ -51,14 +56,33 @@ def put_topology(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return OK
 
 
+def get_topology(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """The topology that is agreed on now, as JSON; nil before there is one."""
+    return keys.find(TOPOLOGY_KEY, bytes)
+
+
 def read_topology(keys: Keyspace) -> bytes | None:
     """The topology as it stands in the meta shard's applied state, as JSON."""
     keys.enter(INTERNAL_DB, keys.last_stamp_ms, is_read=True)
     return keys.find(TOPOLOGY_KEY, bytes)
 
 
+def count_keys_in_slot(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """Of database 0, the only one that is cut into slots."""
+    keys.enter(0, ctx.now_ms, is_read=True)
+    return keys.count_in_slot(int(args[1]))
+
+
+def get_keys_in_slot(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    keys.enter(0, ctx.now_ms, is_read=True)
+    return list(islice(keys.keys_in_slot(int(args[1])), int(args[2])))
+
+
 INTERNAL_HANDLERS: dict[bytes, Handler] = {
+    COUNT_KEYS_IN_SLOT: count_keys_in_slot,
     EXPIRE: expire,
+    GET_KEYS_IN_SLOT: get_keys_in_slot,
     OPEN_SESSION: open_session,
+    GET_TOPOLOGY: get_topology,
     PUT_TOPOLOGY: put_topology,
 }

@@ -1,4 +1,4 @@
-"""Keys of any type: DEL, EXISTS, TYPE, and walks over a whole database."""
+"""Keys of any type: DEL, RENAME, COPY, TYPE, and walks over a whole database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...cluster.routing import parse_cursor
 from ...proto.reply import OK, Reply, Status
 from ..data.glob import Glob
 from ..errors import CommandError
-from .arguments import int_argument, syntax_error
+from .arguments import database_argument, int_argument, syntax_error
 
 if TYPE_CHECKING:
     from ..data.keyspace import Keyspace
@@ -46,6 +46,90 @@ def type_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """TYPE key: the name of its type, or none."""
     name = keys.type_of(args[1])
     return _NONE if name is None else Status(name)
+
+
+# --- To another name or another database. The expiry goes along; what was at the target is gone.
+
+
+def rename(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """RENAME key newkey: OK; whatever was there makes room."""
+    _, source, target = args
+    _check_there(keys, source)
+    if source != target:
+        keys.put(target, *keys.take(source))
+    return OK
+
+
+def renamenx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """RENAMENX key newkey: 1, or 0 if something is there already."""
+    _, source, target = args
+    _check_there(keys, source)
+    if keys.exists(target):  # Also the key itself under its own name.
+        return 0
+    keys.put(target, *keys.take(source))
+    return 1
+
+
+def _check_there(keys: Keyspace, key: bytes) -> None:
+    if not keys.exists(key):
+        raise CommandError("no such key")
+
+
+def move(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """MOVE key database: 1, or 0 if it is absent here or present there."""
+    key, target_db = args[1], database_argument(args[2])
+    if target_db == ctx.db:
+        raise same_object()
+    if not keys.exists(key):
+        return 0
+    keys.switch(target_db)
+    is_taken = keys.exists(key)
+    keys.switch(ctx.db)
+    if is_taken:
+        return 0
+    value, expire_at_ms = keys.take(key)
+    keys.switch(target_db)
+    keys.put(key, value, expire_at_ms)
+    keys.switch(ctx.db)
+    return 1
+
+
+def copy(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """COPY source target [DB database] [REPLACE]: 1, or 0 if there is nothing or no room."""
+    source, target = args[1], args[2]
+    target_db, is_replacing = _copy_options(args, ctx.db)
+    if target_db == ctx.db and source == target:
+        raise same_object()
+    if not keys.exists(source):
+        return 0
+    keys.switch(target_db)
+    is_taken = keys.exists(target)
+    keys.switch(ctx.db)
+    if is_taken and not is_replacing:
+        return 0
+    value, expire_at_ms = keys.copy_of(source)
+    keys.switch(target_db)
+    keys.put(target, value, expire_at_ms)
+    keys.switch(ctx.db)
+    return 1
+
+
+def _copy_options(args: Args, db: int) -> tuple[int, bool]:
+    is_replacing = False
+    rest = iter(args[3:])
+    for word in rest:
+        option = word.upper()
+        if option == b"REPLACE":
+            is_replacing = True
+        elif option == b"DB" and (number := next(rest, None)) is not None:
+            db = database_argument(number)
+        else:
+            raise syntax_error()
+    return db, is_replacing
+
+
+def same_object() -> CommandError:
+    return CommandError("source and destination objects are the same")
 
 
 def dbsize(keys: Keyspace, args: Args, ctx: Context) -> Reply:

@@ -1,4 +1,7 @@
-"""Strings: SET and its options, GET, counters. Values are plain `bytes`, integers too."""
+"""Strings: SET and its kin, GET and its, pieces, counters. Values are plain `bytes`, integers too.
+
+LCS has a module of its own, and so has the arithmetic of INCRBYFLOAT.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from typing import TYPE_CHECKING
 from ...proto.reply import OK, Reply
 from ..data.keyspace import KEEP, Keep, Keyspace
 from ..errors import CommandError
+from . import long_double
 from .arguments import (
     INT_MAX,
     INT_MIN,
     int_argument,
     invalid_expire,
+    not_a_float,
     not_an_integer,
     parse_int,
     syntax_error,
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from ..request import Args
     from .context import Context
 
-STRING_BYTES_MAX = 512 * 1024 * 1024  # As Redis's; a door's own limit on arguments is lower.
+STRING_BYTES_MAX = 512 * 1024 * 1024  # Also when proto-max-bulk-len is larger.
 
 _CONDITIONS = (b"NX", b"XX")
 _EXPIRIES = {  # Milliseconds per unit, and whether it counts from now.
@@ -60,6 +65,78 @@ def set_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return old if is_get else OK
 
 
+def setnx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """SETNX key value: 1, or 0 if it is there already."""
+    if keys.exists(args[1]):
+        return 0
+    keys.put(args[1], args[2])
+    return 1
+
+
+def setex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """SETEX key seconds value: OK."""
+    keys.put(args[1], args[3], _expire_at_ms(b"EX", args[2], ctx.now_ms, "setex"))
+    return OK
+
+
+def psetex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """PSETEX key milliseconds value: OK."""
+    keys.put(args[1], args[3], _expire_at_ms(b"PX", args[2], ctx.now_ms, "psetex"))
+    return OK
+
+
+def getset(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """GETSET key value: the old string, or nil."""
+    old = keys.find(args[1], bytes)
+    keys.put(args[1], args[2])
+    return old
+
+
+def getdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """GETDEL key: its string, which is removed, or nil."""
+    value = keys.find(args[1], bytes)
+    if value is not None:
+        keys.delete(args[1])
+    return value
+
+
+def getex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """GETEX key [EX|PX|EXAT|PXAT time | PERSIST]: its string, or nil; changes when it expires."""
+    key = args[1]
+    time, is_persist = _getex_options(args)
+    value = keys.find(key, bytes)
+    if value is None:
+        return None  # Even if the time is none: Redis has not looked at it yet.
+    if time is not None:
+        expire_at_ms = _expire_at_ms(*time, ctx.now_ms, "getex")
+        if expire_at_ms <= ctx.now_ms:
+            keys.delete(key)
+        else:
+            keys.expire(key, expire_at_ms)
+    elif is_persist and keys.expiry_of(key) is not None:
+        keys.persist(key)
+    return value
+
+
+def _getex_options(args: Args) -> tuple[tuple[bytes, bytes] | None, bool]:
+    """(expiry option and its time, whether PERSIST) of a GETEX command."""
+    time: tuple[bytes, bytes] | None = None
+    is_persist = False
+    rest = iter(args[2:])
+    for word in rest:
+        option = word.upper()
+        if option == b"PERSIST" and time is None:
+            is_persist = True
+        elif option in _EXPIRIES and not is_persist and (time is None or time[0] == option):
+            number = next(rest, None)
+            if number is None:
+                raise syntax_error()
+            time = (option, number)
+        else:
+            raise syntax_error()
+    return time, is_persist
+
+
 def _set_options(args: Args, now_ms: int) -> tuple[bytes | None, bool, int | Keep | None]:
     """(NX or XX, whether GET, expiry) of a SET command."""
     condition: bytes | None = None
@@ -83,28 +160,45 @@ def _set_options(args: Args, now_ms: int) -> tuple[bytes | None, bool, int | Kee
             raise syntax_error()
     if time is None:
         return condition, is_get, KEEP if is_keep else None
-    return condition, is_get, _expire_at_ms(*time, now_ms)
+    return condition, is_get, _expire_at_ms(*time, now_ms, "set")
 
 
-def _expire_at_ms(option: bytes, text: bytes, now_ms: int) -> int:
+def _expire_at_ms(option: bytes, text: bytes, now_ms: int, command: str) -> int:
     unit_ms, is_relative = _EXPIRIES[option]
     number = int_argument(text) * unit_ms
     if number <= 0:
-        raise invalid_expire("set")
+        raise invalid_expire(command)
     if is_relative:
         number += now_ms
     if number > INT_MAX:
-        raise invalid_expire("set")
+        raise invalid_expire(command)
     return number
 
 
 def mset(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """MSET key value ...: OK."""
+    _check_pairs(args, "mset")
+    _put_pairs(keys, args)
+    return OK
+
+
+def msetnx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """MSETNX key value ...: 1, or 0 and nothing is set if one of them is there already."""
+    _check_pairs(args, "msetnx")
+    if any(keys.exists(key) for key in args[1::2]):
+        return 0
+    _put_pairs(keys, args)
+    return 1
+
+
+def _check_pairs(args: Args, command: str) -> None:
     if len(args) % 2 == 0:
-        raise CommandError("wrong number of arguments for 'mset' command")
+        raise CommandError(f"wrong number of arguments for '{command}' command")
+
+
+def _put_pairs(keys: Keyspace, args: Args) -> None:
     for place in range(1, len(args), 2):
         keys.put(args[place], args[place + 1])
-    return OK
 
 
 def strlen(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -115,11 +209,52 @@ def strlen(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def append(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """APPEND key value: the length of the string, `value` at its end now."""
     _, key, more = args
-    value = keys.find(key, bytes) or b""
-    if len(value) + len(more) > STRING_BYTES_MAX:
-        raise CommandError("string exceeds maximum allowed size (proto-max-bulk-len)")
+    value = keys.find(key, bytes)
+    if value is None:
+        keys.put(key, more)
+        return len(more)
+    _check_length(len(value) + len(more), ctx)
     keys.put(key, value + more, KEEP)
     return len(value) + len(more)
+
+
+def _check_length(length: int, ctx: Context) -> None:
+    if length > min(ctx.settings.proto_max_bulk_len, STRING_BYTES_MAX):
+        raise CommandError("string exceeds maximum allowed size (proto-max-bulk-len)")
+
+
+def setrange(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """SETRANGE key offset value: the length of the string, with zero bytes in a gap."""
+    _, key, offset, piece = args
+    start = int_argument(offset)
+    if start < 0:
+        raise CommandError("offset is out of range")
+    value = keys.find(key, bytes) or b""
+    if not piece:
+        return len(value)
+    _check_length(start + len(piece), ctx)
+    gap = bytes(start - len(value)) if start > len(value) else b""
+    value = b"".join((value[:start], gap, piece, value[start + len(piece) :]))
+    keys.put(key, value, KEEP)
+    return len(value)
+
+
+def getrange(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """GETRANGE key start end: that piece of its string, counted from the end if negative."""
+    start, end = int_argument(args[2]), int_argument(args[3])
+    value = keys.find(args[1], bytes) or b""
+    if start < 0 and end < 0 and start > end:
+        return b""
+    if start < 0:
+        start = max(0, len(value) + start)
+    if end < 0:
+        end = max(0, len(value) + end)  # The first byte, not nothing: as Redis has it.
+    return value[start : end + 1]
+
+
+def substr(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """SUBSTR key start end: the old name of GETRANGE."""
+    return getrange(keys, args, ctx)
 
 
 def incr(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -155,3 +290,21 @@ def _add(keys: Keyspace, key: bytes, change: int) -> int:
         raise CommandError("increment or decrement would overflow")
     keys.put(key, b"%d" % number, KEEP)
     return number
+
+
+def incrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """INCRBYFLOAT key number: the decimal number, `number` more now."""
+    _, key, change = args
+    value = keys.find(key, bytes)
+    number = 0 if value is None else long_double.parse(value)
+    if number is None:
+        raise not_a_float()
+    more = long_double.parse(change)
+    if more is None:
+        raise not_a_float()
+    total = long_double.add(number, more)
+    if total is None:
+        raise CommandError("increment would produce NaN or Infinity")
+    text = long_double.to_text(total)
+    keys.put(key, text, KEEP)
+    return text

@@ -81,13 +81,12 @@ def _buckets_from(slot: Bucket | Directory, place: int) -> Iterator[tuple[Bucket
         yield bucket, place
 
 
-def buckets_of(slots: Slots, first: int = 0) -> Iterator[tuple[int, Bucket]]:
-    """All buckets from the slot `first` on, with their slots, each once."""
-    for number in range(first, SLOTS):
-        slot = slots[number]
+def buckets_of(slots: Slots) -> Iterator[Bucket]:
+    """All buckets, each once."""
+    for slot in slots:
         if slot is not None:
             for bucket, _ in _buckets_from(slot, 0):
-                yield number, bucket
+                yield bucket
 
 
 class Database:
@@ -99,8 +98,11 @@ class Database:
         "digest_sum",
         "dirty",
         "due",
+        "expiries_sum_ms",
+        "expiring",
         "memory_bytes",
         "number",
+        "occupied",
         "scheduled",
         "slots",
     )
@@ -108,9 +110,12 @@ class Database:
     def __init__(self, number: int) -> None:
         self.number = number
         self.slots: Slots = [None] * SLOTS
+        self.occupied = bytearray(SLOTS)  # 1 where there is a bucket: finds the next one fast.
         self.buckets = 0
         self.count = 0  # Keys, those due and not yet removed included.
         self.memory_bytes = 0
+        self.expiring = 0  # Keys with an expiry,
+        self.expiries_sum_ms = 0  # and the sum of those, for INFO.
         self.digest_sum = 0  # Over all buckets that are not in `dirty`.
         self.dirty: list[Bucket] = []
         # Heap of (next_due_ms, tie breaker, bucket). One is stale when its bucket says otherwise.
@@ -126,7 +131,9 @@ class Database:
 
     def add_bucket(self, key: bytes, held: Held | None) -> Bucket:
         bucket = Bucket(0, held)
-        self.slots[slot_of(key)] = bucket
+        number = slot_of(key)
+        self.slots[number] = bucket
+        self.occupied[number] = 1
         self.buckets += 1
         self.dirty.append(bucket)
         return bucket
@@ -162,7 +169,7 @@ class Database:
             return
         if len(self.due) > 4 * self.buckets + 1024:
             # Expiries moved ever earlier left that many stale ones.
-            live = [one for _, one in buckets_of(self.slots) if one.next_due_ms != NEVER]
+            live = [one for one in buckets_of(self.slots) if one.next_due_ms != NEVER]
             self.due = [(one.next_due_ms, number, one) for number, one in enumerate(live)]
             self.scheduled = len(live)
             heapify(self.due)
@@ -170,10 +177,16 @@ class Database:
         heappush(self.due, (at_ms, self.scheduled, bucket))
 
     def find_due(self, now_ms: int, limit: int) -> list[bytes]:
-        """At most `limit` keys that are due; they stay due until something removes them."""
+        """At most `limit` keys that are due; they stay due until something removes them.
+
+        Fewer than there are, or none, when it comes upon many buckets that were emptied: those cost
+        time too, and are looked at a part at a time.
+        """
         keys: list[bytes] = []
         seen: dict[int, Bucket] = {}
-        while self.due and self.due[0][0] <= now_ms and len(keys) < limit:
+        looks = limit + 64
+        while self.due and self.due[0][0] <= now_ms and len(keys) < limit and looks:
+            looks -= 1
             at_ms, _, bucket = heappop(self.due)
             if bucket.next_due_ms != at_ms or id(bucket) in seen:
                 continue
@@ -195,11 +208,11 @@ class Database:
         """
         found: list[tuple[Bucket, bytes]] = []
         first, place = cursor >> HASH_BITS, cursor & HASH_MAX
-        for number in range(first, SLOTS):
-            slot = self.slots[number]
-            if slot is None:
+        for number in self._occupied_from(first):
+            if number != first:
                 place = 0
-                continue
+            slot = self.slots[number]
+            assert slot is not None
             for bucket, end in _buckets_from(slot, place):
                 if not bucket.values:
                     continue
@@ -209,16 +222,29 @@ class Database:
                 if last is not None:
                     return number << HASH_BITS | last + 1, found
                 place = end
-            place = 0
         return 0, found
 
     def nth(self, number: int) -> tuple[Bucket, bytes]:
         """The key at `number` (less than `count`) in the order of (slot, hash)."""
-        for _, bucket in buckets_of(self.slots):
-            if number < len(bucket.values):
-                return bucket, _in_order(bucket, 0)[number][1]
-            number -= len(bucket.values)
+        for occupied in self._occupied_from(0):
+            for bucket in self.buckets_in(occupied):
+                if number < len(bucket.values):
+                    return bucket, _in_order(bucket, 0)[number][1]
+                number -= len(bucket.values)
         raise IndexError(number)
+
+    def buckets_in(self, slot: int) -> Iterator[Bucket]:
+        """Those of one slot, in the order of hashes."""
+        content = self.slots[slot]
+        if content is not None:
+            for bucket, _ in _buckets_from(content, 0):
+                yield bucket
+
+    def _occupied_from(self, number: int) -> Iterator[int]:
+        """The slots from `number` on that have buckets."""
+        while (number := self.occupied.find(1, number)) >= 0:
+            yield number
+            number += 1
 
 
 def _in_order(bucket: Bucket, place: int) -> list[tuple[int, bytes]]:

@@ -3,6 +3,7 @@
 Before the first write to a bucket since the cut, the bucket's dicts are copied (at most
 BUCKET_KEYS_MAX references); buckets nobody writes to are taken when the walk comes to them. The
 records are also what the digest is made of: a sum over all of them, so their order does not matter.
+A large string is never packed as a whole: its record leaves in pieces, over several slices (E3).
 Rules: correctness L5, L7.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from struct import Struct
 from typing import TYPE_CHECKING, Any  # Values of every type.
 
 import mmh3
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 HEADER, KEY, SESSION = range(3)  # Kinds of records.
+LARGE_BYTES = 1 << 20  # A string this long is taken in pieces,
+PIECE_BYTES = 256 << 10  # of this size.
 DIGEST_MASK = (1 << 64) - 1
+
+_BIN_32 = Struct(">BI")  # msgpack's header of a byte string,
+_SIX = b"\x96"  # and of an array of six.
 
 pack_record: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True).pack
 
@@ -41,6 +48,30 @@ def key_record(
     return pack_record((KEY, db, key, kind.code, kind.pack(value), expire_at_ms))
 
 
+def large_record(
+    db: int, key: bytes, value: Any, expire_at_ms: int | None, types: ValueTypes
+) -> tuple[bytes, bytes, bytes] | None:
+    """The bytes of `key_record` in three parts, the second the value itself; None if not large."""
+    if type(value) is not bytes or len(value) < LARGE_BYTES:
+        return None
+    fields = (KEY, db, key, types[bytes].code)
+    head = _SIX + b"".join(map(pack_record, fields)) + _BIN_32.pack(0xC6, len(value))
+    return head, value, pack_record(expire_at_ms)
+
+
+def digest_of_key(
+    db: int, key: bytes, value: Any, expire_at_ms: int | None, types: ValueTypes
+) -> int:
+    """The digest of a key's record."""
+    parts = large_record(db, key, value, expire_at_ms, types)
+    if parts is None:
+        return digest_of(key_record(db, key, value, expire_at_ms, types))
+    hasher = mmh3.mmh3_x64_128()
+    for part in parts:
+        hasher.update(part)
+    return hasher.utupledigest()[0]
+
+
 def header_record(last_stamp_ms: int) -> bytes:
     return pack_record((HEADER, FORMAT_VERSION, last_stamp_ms))
 
@@ -52,8 +83,7 @@ def session_record(session: Session) -> bytes:
 def bucket_digest(db: int, bucket: Bucket, types: ValueTypes) -> int:
     expiry_of = bucket.expiries.get
     return sum(
-        digest_of(key_record(db, key, value, expiry_of(key), types))
-        for key, value in bucket.values.items()
+        digest_of_key(db, key, value, expiry_of(key), types) for key, value in bucket.values.items()
     )
 
 
@@ -90,7 +120,9 @@ class KeyspaceCut:
         # A flush puts a new Database in place of one; the old one is then only ours.
         self._walk = self._walk_all([(database.number, database.slots) for database in databases])
         self._records = chain(
-            [header_record(last_stamp_ms)], self._session_records(), self._key_records()
+            self._counted([header_record(last_stamp_ms)]),
+            self._counted(self._session_records()),
+            self._key_records(),
         )
 
     def hold(self, db: int, bucket: Bucket) -> Held:
@@ -100,11 +132,11 @@ class KeyspaceCut:
         return held
 
     def slice(self, items_max: int, bytes_max: int) -> bytes | None:
-        """The next records, up to a number or a size (one may be larger); None at the end."""
+        """The next records, up to a number or a size, the last perhaps not whole; None at the end.
+        What they are one behind the other is what `Keyspace.load` takes, cut anywhere."""
         records: list[bytes] = []
         size = 0
         for record in self._records:
-            self._digest += digest_of(record)
             records.append(record)
             size += len(record)
             if len(records) >= items_max or size >= bytes_max:
@@ -129,12 +161,35 @@ class KeyspaceCut:
         for session in self._sessions.take():
             yield session_record(session)
 
+    def _counted(self, records: Iterable[bytes]) -> Iterator[bytes]:
+        for record in records:
+            self._digest += digest_of(record)
+            yield record
+
     def _key_records(self) -> Iterator[bytes]:
         while (held := self._next_held()) is not None:
             expiry_of = held.expiries.get
             for key, value in held.values.items():
-                yield key_record(held.db, key, value, expiry_of(key), self._types)
+                if type(value) is bytes and len(value) >= LARGE_BYTES:
+                    yield from self._in_pieces(held.db, key, value, expiry_of(key))
+                    continue
+                record = key_record(held.db, key, value, expiry_of(key), self._types)
+                self._digest += digest_of(record)
+                yield record
             held.values, held.expiries = {}, {}
+
+    def _in_pieces(
+        self, db: int, key: bytes, value: bytes, expire_at_ms: int | None
+    ) -> Iterator[bytes]:
+        parts = large_record(db, key, value, expire_at_ms, self._types)
+        assert parts is not None, "asked before"
+        hasher = mmh3.mmh3_x64_128()
+        for part in parts:
+            for start in range(0, len(part), PIECE_BYTES):
+                piece = part[start : start + PIECE_BYTES]
+                hasher.update(piece)
+                yield piece
+        self._digest += hasher.utupledigest()[0]
 
     def _next_held(self) -> Held | None:
         # Copies first: they take memory.
@@ -142,7 +197,7 @@ class KeyspaceCut:
 
     def _walk_all(self, databases: list[tuple[int, Any]]) -> Iterator[Held]:
         for db, slots in databases:
-            for _, bucket in buckets_of(slots):
+            for bucket in buckets_of(slots):
                 held = bucket.held
                 if bucket.values and (held is None or held.cut is not self):
                     bucket.held = Held(self, db, bucket)

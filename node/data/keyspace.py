@@ -16,7 +16,7 @@ import msgpack
 
 from ...cluster.slots import DATABASES
 from ..errors import CommandError, Corrupt, TrimaranError
-from .buckets import BUCKET_KEYS_MAX, NEVER, Bucket, Database, buckets_of
+from .buckets import BUCKET_KEYS_MAX, NEVER, Bucket, Database
 from .cut import (
     DIGEST_MASK,
     FORMAT_VERSION,
@@ -63,6 +63,9 @@ class Keyspace:
         self.sessions = Sessions() if sessions is None else sessions
         self.last_stamp_ms = 0  # The highest stamp of an applied entry.
         self.entry_index = 0  # Of the entry being applied.
+        # Told to who asks, no part of the state: keys removed because they were due, and what read
+        # commands found and did not find.
+        self.expired = self.hits = self.misses = 0
         self._types = types
         self._types_by_code = {kind.code: kind for kind in types.values()}
         self._database = Database(0)
@@ -71,6 +74,7 @@ class Keyspace:
         self._is_read = True
         self._cut: KeyspaceCut | None = None
         self._changed: list[tuple[Database, Any, int]] = []  # Given out by `change`; see `_settle`.
+        self._unpacker: msgpack.Unpacker | None = None  # While a snapshot is loaded.
 
     # --- Where and when a command runs.
 
@@ -96,6 +100,10 @@ class Keyspace:
             self._now_ms = self.last_stamp_ms
         self._is_read = is_read
 
+    def switch(self, db: int) -> None:
+        """What follows of this command is on `db`: for those that name a second database."""
+        self.enter(db, self._now_ms, is_read=self._is_read)
+
     def _is_due(self, bucket: Bucket, key: bytes) -> bool:
         expire_at_ms = bucket.expiries.get(key)
         if expire_at_ms is None or expire_at_ms > self._now_ms:
@@ -109,12 +117,13 @@ class Keyspace:
     def peek(self, key: bytes) -> Any:
         """The value of `key`, whatever its type, or None."""
         bucket = self._database.bucket(key)
-        if bucket is None:
-            return None
-        value = bucket.values.get(key)
-        if value is not None and bucket.expiries and self._is_due(bucket, key):
-            return None
-        return value
+        if bucket is not None:
+            value = bucket.values.get(key)
+            if value is not None and not (bucket.expiries and self._is_due(bucket, key)):
+                self.hits += self._is_read
+                return value
+        self.misses += self._is_read
+        return None
 
     def find(self, key: bytes, kind: type[T]) -> T | None:
         """The value of `key` for reading, or None; raises WRONGTYPE if it is no `kind`."""
@@ -143,10 +152,23 @@ class Keyspace:
         bucket = self._database.bucket(key)
         return None if bucket is None else bucket.expiries.get(key)
 
+    def size_of(self, key: bytes) -> int | None:
+        """The bytes that `key` is counted with, as `memory_bytes` does; None if it is absent."""
+        value = self.peek(key)
+        if value is None:
+            return None
+        expiry_bytes = 0 if self.expiry_of(key) is None else EXPIRY_BYTES
+        return KEY_BYTES + len(key) + self._size(value) + expiry_bytes
+
     def count(self, db: int | None = None) -> int:
         """Keys in a database (else the one entered), those due and not yet removed included."""
         database = self._database if db is None else self._databases.get(db)
         return 0 if database is None else database.count
+
+    def expiring(self, db: int) -> tuple[int, int]:
+        """How many keys of a database have an expiry, and the sum of those."""
+        database = self._databases.get(db)
+        return (0, 0) if database is None else (database.expiring, database.expiries_sum_ms)
 
     @property
     def databases(self) -> list[int]:
@@ -167,10 +189,12 @@ class Keyspace:
 
     def keys_in_slot(self, slot: int) -> Iterator[bytes]:
         """The keys of `slot` in the database entered, those due and not yet removed included."""
-        for number, bucket in buckets_of(self._database.slots, slot):
-            if number != slot:
-                return
+        for bucket in self._database.buckets_in(slot):
             yield from bucket.values
+
+    def count_in_slot(self, slot: int) -> int:
+        """How many `keys_in_slot` gives."""
+        return sum([len(bucket.values) for bucket in self._database.buckets_in(slot)])
 
     # --- Writing. Handlers check everything before the first of these.
 
@@ -245,6 +269,22 @@ class Keyspace:
         self._database.memory_bytes -= KEY_BYTES + len(key) + self._size(value)
         return was_there
 
+    def take(self, key: bytes) -> tuple[Any, int | None]:
+        """Remove a key that exists; what it held and when it expires, to be put elsewhere."""
+        bucket = self._bucket_to_write(key)
+        value, expire_at_ms = bucket.values[key], bucket.expiries.get(key)
+        if bucket.held is not None and bucket.held.values.get(key) is value:
+            # The running snapshot writes it out under its old name: under the new one it may be
+            # changed in place (correctness L7).
+            value = self._types[type(value)].copy(value)
+        self.delete(key)
+        return value, expire_at_ms
+
+    def copy_of(self, key: bytes) -> tuple[Any, int | None]:
+        """What a key that exists holds, as a value of its own, and when it expires."""
+        value = self.peek(key)
+        return self._types[type(value)].copy(value), self.expiry_of(key)
+
     def expire(self, key: bytes, at_ms: int) -> None:
         """Set the expiry of a key that exists."""
         self._set_expiry(self._bucket_to_write(key), key, at_ms)
@@ -284,15 +324,25 @@ class Keyspace:
             cut.hold(database.number, bucket)
 
     def _set_expiry(self, bucket: Bucket, key: bytes, at_ms: int) -> None:
-        if key not in bucket.expiries:
-            self._database.memory_bytes += EXPIRY_BYTES
+        database = self._database
+        before_ms = bucket.expiries.get(key)
+        if before_ms is None:
+            database.memory_bytes += EXPIRY_BYTES
+            database.expiring += 1
+        else:
+            database.expiries_sum_ms -= before_ms
+        database.expiries_sum_ms += at_ms
         bucket.expiries[key] = at_ms
         if at_ms < bucket.next_due_ms:
             self._database.schedule(bucket, at_ms)
 
     def _drop_expiry(self, bucket: Bucket, key: bytes) -> None:
-        if bucket.expiries.pop(key, None) is not None:
-            self._database.memory_bytes -= EXPIRY_BYTES
+        at_ms = bucket.expiries.pop(key, None)
+        if at_ms is not None:
+            database = self._database
+            database.memory_bytes -= EXPIRY_BYTES
+            database.expiring -= 1
+            database.expiries_sum_ms -= at_ms
 
     # --- Counting.
 
@@ -375,9 +425,13 @@ class Keyspace:
         self.sessions.end_cut()
 
     def load(self, chunk: bytes) -> None:
-        """Add what a slice of a snapshot holds; for a keyspace that is not in use yet."""
+        """Add what a slice of a snapshot holds; for a keyspace that is not in use yet. The last
+        record may go on in the next slice."""
         self._is_read = False
-        unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
+        unpacker = self._unpacker
+        if unpacker is None:
+            unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
+            self._unpacker = unpacker
         unpacker.feed(chunk)
         for kind, *state in unpacker:
             if kind == HEADER:
@@ -398,6 +452,7 @@ class Keyspace:
     def finish_load(self) -> None:
         """The last chunk is loaded."""
         self._is_read = True
+        self._unpacker = None
 
 
 def wrong_type() -> CommandError:

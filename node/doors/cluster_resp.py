@@ -14,6 +14,7 @@ from ...cluster.routing import (
     CURSOR_PLACE_BITS,
     join_all,
     next_scan_cursor,
+    not_in_cluster,
     parse_cursor,
     shards_of,
     slot_of_keys,
@@ -32,22 +33,46 @@ if TYPE_CHECKING:
     from ...proto.reply import Reply
     from ..request import Args
     from .backend import Router
-    from .connection import Connection
+    from .client import Client
     from .routes import Route
 
 # What commands without keys answer on a node that leads nothing.
 _NOTHING: dict[bytes, Reply] = {b"DBSIZE": 0, b"KEYS": [], b"RANDOMKEY": None}
 
 
+def _check_databases(route: Route, args: Args) -> None:
+    if route.row.spread is Spread.NAMES_DB:
+        text = not_in_cluster(route.row, args)
+        if text is not None:
+            raise CommandError(text)
+
+
 class ClusterRouting:
     is_cluster = True
 
-    def __init__(self, router: Router, rng: Random) -> None:
+    def __init__(self, router: Router, rng: Random, listener: str = "") -> None:
         self._router = router
         self._shards = router.shards
         self._rng = rng
+        self._listener = listener  # Whose addresses MOVED names.
 
-    def dispatch(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def place(
+        self, db: int, route: Route, args: Args, shard: ShardId | None, key: bytes
+    ) -> tuple[ShardId, bytes]:
+        """In a transaction all keys are in one slot, as in Redis Cluster, and it is led here."""
+        row = route.row
+        first = args[row.keys.first] if row.keys.first else b""
+        keys_slot = slot_of_keys(row, args) if row.keys.first else None
+        if keys_slot is None or (shard is not None and slot_of(key) != keys_slot):
+            raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
+        found = shard_of_slot(keys_slot, self._shards)
+        if not self._router.leads(found):
+            moved = self._moved(keys_slot, found)
+            raise CommandError(moved.text, moved.code)
+        _check_databases(route, args)
+        return found, first
+
+    def dispatch(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         row = route.row
         if route.key_at:
             keys_slot = slot_of(args[route.key_at])
@@ -56,6 +81,8 @@ class ClusterRouting:
             if shared is None:
                 raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
             keys_slot = shared
+            if self._router.leads(shard_of_slot(shared, self._shards)):
+                _check_databases(route, args)
         else:
             self._without_keys(client, slot, route, args, cost)
             return
@@ -78,7 +105,7 @@ class ClusterRouting:
         node = node or self._router.leader_of(shard)
         if node is None or node.name == self._router.name:
             return NOT_SERVED
-        host, port = cluster_address(node)
+        host, port = cluster_address(node, self._listener)
         return ErrorReply("MOVED", f"{slot} {host}:{port}")
 
     # --- Commands without keys, on the shards led here.
@@ -87,9 +114,7 @@ class ClusterRouting:
         numbers = map(ShardId, range(first, self._shards))
         return [shard for shard in numbers if self._router.leads(shard)]
 
-    def _without_keys(
-        self, client: Connection, slot: int, route: Route, args: Args, cost: int
-    ) -> None:
+    def _without_keys(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         if route.row.spread is Spread.BY_CURSOR:
             self._scan(client, slot, route, args, cost)
             return
@@ -105,6 +130,7 @@ class ClusterRouting:
         gather = Gather(
             client,
             slot,
+            [route.name, *args[1:]],
             len(shards),
             lambda replies: join_all(row, replies, fraction),
             is_write=route.is_write,
@@ -112,7 +138,7 @@ class ClusterRouting:
         for place, shard in enumerate(shards):
             client.send(shard, Part(gather, place), args, cost, is_write=route.is_write)
 
-    def _scan(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def _scan(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         """From the first shard led here at or after the cursor."""
         cursor = parse_cursor(args[1])
         if cursor is None:
@@ -133,5 +159,5 @@ class ClusterRouting:
             assert isinstance(answered, bytes)
             return [next_scan_cursor(args[1], answered, 0, shards), keys]
 
-        gather = Gather(client, slot, 1, join, is_write=False)
+        gather = Gather(client, slot, [route.name, *args[1:]], 1, join, is_write=False)
         client.send(shard, Part(gather, 0), args, cost, is_write=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...cluster.command_docs import all_docs, docs_of, info_of
 from ...cluster.commands import COMMANDS, Command, find_command
+from ...cluster.key_specs import keys_and_flags
 from ...cluster.routing import keys_of
 from ...proto.reply import MapReply, Reply
 from ..errors import CommandError
@@ -14,14 +15,12 @@ from .subcommands import Subcommands, shown
 
 if TYPE_CHECKING:
     from ..request import Args
-    from .connection import Connection
+    from .client import Client
 
 
-def command(client: Connection, args: Args) -> Reply:
+def _all(client: Client, args: Args) -> Reply:
     """Without a subcommand: every row."""
-    if len(args) == 1:
-        return [info_of(row) for row in COMMANDS.values()]
-    return _SUBCOMMANDS(client, args)
+    return [info_of(row) for row in COMMANDS.values()]
 
 
 def _find(name: bytes) -> Command | None:
@@ -31,37 +30,50 @@ def _find(name: bytes) -> Command | None:
     return row.by_word.get(word.upper()) if row is not None and word else row
 
 
-def _count(client: Connection, args: Args) -> Reply:
+def _count(client: Client, args: Args) -> Reply:
     return len(COMMANDS)
 
 
-def _info(client: Connection, args: Args) -> Reply:
+def _info(client: Client, args: Args) -> Reply:
     if len(args) == 2:
-        return command(client, args[:1])
+        return _all(client, args)
     rows = map(_find, args[2:])
     return [info_of(row) if row is not None else None for row in rows]
 
 
-def _docs(client: Connection, args: Args) -> Reply:
+def _docs(client: Client, args: Args) -> Reply:
     if len(args) == 2:
         return all_docs()
     rows = [row for row in map(_find, args[2:]) if row is not None]
     return MapReply(tuple((row.display_name.encode(), docs_of(row)) for row in rows))
 
 
-def _getkeys(client: Connection, args: Args) -> Reply:
+def _getkeys(client: Client, args: Args) -> Reply:
+    row, asked = _asked(args)
+    return list(keys_of(row.keys, asked))
+
+
+def _asked(args: Args) -> tuple[Command, Args]:
+    """The command that is asked about, which fits its row and has keys."""
     asked = args[2:]
     row = find_command(asked[0])
+    if row is not None and row.subcommands:
+        row = row.by_word.get(asked[1].upper()) if len(asked) > 1 else None
     if row is None:
         raise CommandError("Invalid command specified")
     if not row.accepts(len(asked)):
         raise CommandError("Invalid number of arguments specified for command")
     if not row.keys.first:
         raise CommandError("The command has no key arguments")
-    return list(keys_of(row.keys, asked))
+    return row, asked
 
 
-def _list(client: Connection, args: Args) -> Reply:
+def _getkeysandflags(client: Client, args: Args) -> Reply:
+    row, asked = _asked(args)
+    return keys_and_flags(row, asked)
+
+
+def _list(client: Client, args: Args) -> Reply:
     """LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]"""
     names = [row.display_name for row in COMMANDS.values()]
     if len(args) > 2:
@@ -80,9 +92,16 @@ def _list(client: Connection, args: Args) -> Reply:
     return [name.encode() for name in names]
 
 
-_SUBCOMMANDS = Subcommands(
+COMMAND = Subcommands(
     b"COMMAND",
-    {b"COUNT": _count, b"DOCS": _docs, b"GETKEYS": _getkeys, b"INFO": _info, b"LIST": _list},
+    {
+        b"COUNT": _count,
+        b"DOCS": _docs,
+        b"GETKEYS": _getkeys,
+        b"GETKEYSANDFLAGS": _getkeysandflags,
+        b"INFO": _info,
+        b"LIST": _list,
+    },
     (
         "(no subcommand)",
         "    Return details about all commands.",
@@ -92,9 +111,12 @@ _SUBCOMMANDS = Subcommands(
         "    Return documentation of all or of the commands named.",
         "GETKEYS <full-command>",
         "    Return the keys from a full command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys from a full command, and what it does with each.",
         "INFO [<command-name> ...]",
         "    Return details about all or the commands named.",
         "LIST [FILTERBY (MODULE <module>|ACLCAT <category>|PATTERN <pattern>)]",
         "    Return the names of all commands, or of those that match.",
     ),
+    alone=_all,
 )

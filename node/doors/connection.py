@@ -1,4 +1,4 @@
-"""One client of a RESP door: bytes in, lanes, replies in order, back-pressure, limits.
+"""A RESP connection: bytes in, lanes, replies in order, back-pressure, limits.
 
 Every command gets the next place in the connection's order when it is read; a reply that comes
 before its turn waits in `_early`. Data commands go into the lane of their shard (`lane.py`), local
@@ -12,18 +12,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import TYPE_CHECKING, cast
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
 
 from ...cluster.commands import wrong_arity
 from ...proto.reply import ErrorReply, Reply
 from ...proto.resp import Command, CommandReader, encode_reply
 from ..errors import CommandError
 from ..request import Done, NotApplied, Outcome, Unknown
+from .client import Client
 from .lane import Batch, Lane, Sink
 from .outcomes import uncertain
-from .routes import ROUTES, SecurityBreach, find
+from .routes import ROUTES, SHARD_ROUTES, SecurityBreach, find
+from .subcommands import Later
+from .transactions import UNQUEUED, Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...cluster.slots import ShardId
     from ..request import Args
     from .door import Door
@@ -32,20 +39,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMMAND_COST = 128  # What a waiting command costs beside its bytes, about.
+INTERNAL_ERROR = ErrorReply("ERR", "internal error: the node's log tells more")
 TOO_MANY_CLIENTS = ErrorReply("ERR", "max number of clients reached")
 
 
-class Connection(asyncio.Protocol):
-    """The state of one client; local commands read and change its public part."""
+class Started(Enum):
+    STARTED = "started"
+
+
+STARTED: Final = Started.STARTED  # The reply comes through `put`, now or later.
+
+
+class ReplyMode(Enum):
+    """What CLIENT REPLY has set."""
+
+    ON = "on"
+    OFF = "off"
+    SKIP = "skip"  # Of the next command.
+
+
+_ON = ReplyMode.ON
+
+
+class Counted(CommandError):
+    """A refusal that the statistics know of already."""
+
+
+class Connection(Client, asyncio.Protocol):
+    """A client that speaks RESP."""
+
+    waits_when_overloaded = True
 
     __slots__ = (
-        "__weakref__",
         "_cost",
         "_early",
         "_has_ended",
         "_held",
         "_is_choked",
         "_is_closing",
+        "_is_held",
         "_is_lost",
         "_is_paused",
         "_is_scheduled",
@@ -55,49 +87,29 @@ class Connection(asyncio.Protocol):
         "_out",
         "_out_bytes",
         "_reader",
+        "_silent",
         "_transport",
-        "address",
-        "created_ns",
-        "db",
-        "door",
-        "id",
-        "idle_lanes",
-        "is_no_evict",
-        "is_no_touch",
-        "lib_name",
-        "lib_version",
-        "local_address",
-        "name",
-        "now_ns",
-        "protocol",
-        "route",
+        "is_monitor",
+        "reply_mode",
+        "transaction",
     )
 
     def __init__(self, door: Door) -> None:
-        self.door = door
-        self.id = 0
-        self.db = 0
-        self.protocol = 2
-        self.name = b""
-        self.lib_name = b""
-        self.lib_version = b""
-        self.is_no_evict = False
-        self.is_no_touch = False
-        self.address = self.local_address = ""
-        self.created_ns = self.now_ns = (
-            door.router.now_ns()
-        )  # `now_ns`: when it last said anything.
-        self.route: Route | None = None  # Of its last command, for CLIENT LIST.
-        self.idle_lanes: list[Lane] = []  # Something waits in them and nothing is in flight.
+        Client.__init__(self, door)
+        self.transaction: Transaction | None = None  # Since MULTI.
+        self.reply_mode = _ON
+        self.is_monitor = False
         self._reader = CommandReader(door.limits.reader)
         self._lanes: dict[ShardId, Lane] = {}
         self._next_in = 0  # The place of the next command in the order of replies,
         self._next_out = 0  # and of the reply to be written next.
         self._early: dict[int, bytes] = {}  # Replies before their turn.
+        self._silent: set[int] = set()  # Whose replies are not wanted (CLIENT REPLY).
         self._out: list[bytes] = []  # Replies to be written this turn.
         self._out_bytes = 0  # Of both, and of what the transport holds.
         self._cost = 0  # Of commands in lanes.
-        self._held: list[Command] = []  # Commands behind one that waits for all earlier replies.
+        self._held: list[Command] = []  # Commands behind one that must be answered first.
+        self._is_held = False  # By an answer that takes a while, or by CLIENT PAUSE.
         self._transport: asyncio.Transport  # From connection_made on.
         self._is_scheduled = False
         self._is_choked = False  # The transport asks us not to write.
@@ -114,7 +126,7 @@ class Connection(asyncio.Protocol):
         self.local_address = _address(transport.get_extra_info("sockname"))
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            _keep_alive(sock, self.door.limits.tcp_keepalive_s)
         if not self.door.clients.add(self):
             self._transport.write(encode_reply(TOO_MANY_CLIENTS, 2))
             self._is_closing = True
@@ -126,9 +138,10 @@ class Connection(asyncio.Protocol):
             return
         # Read after the bytes were taken from the socket, never earlier (correctness R3).
         self.now_ns = self.door.router.now_ns()
+        self.door.clients.input_bytes += len(data)
         commands = reader.feed(data)
         self._is_scheduled = True  # What is answered at once is written by turn(), in one piece.
-        if self._held:
+        if self._held or self._is_held:
             self._held += commands
         elif commands:
             self._take(commands, reader.taken // len(commands))
@@ -151,6 +164,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = self._is_lost = True
         self.door.clients.remove(self)
+        self.transaction = None
         self._held.clear()
         self._early.clear()
         self._out.clear()
@@ -165,33 +179,148 @@ class Connection(asyncio.Protocol):
         """Route commands in order; `cost` is the average of their bytes."""
         door = self.door
         route_of = ROUTES.get
-        door.clients.commands += len(commands)
+        clients = door.clients
+        clients.commands += len(commands)
         cost += COMMAND_COST
         for place, args in enumerate(commands):
             route = route_of(args[0]) or find(args[0])
+            if route.by_word is not None:
+                route = route.of(args)
             slot = self._next_in
-            if route.is_barrier and slot != self._next_out:
+            if (route.is_barrier and slot != self._next_out) or (
+                clients.pause.is_on and clients.pause.holds(self, route)
+            ):
+                clients.commands -= len(commands) - place
                 self._held = commands[place:]
                 return
             self._next_in = slot + 1
             self.route = route
-            count = len(args)
-            if count != route.arity and (route.arity >= 0 or count < -route.arity):
-                self.put(slot, ErrorReply("ERR", wrong_arity(route.row)))
-                continue
             try:
-                if route.handler is None:
-                    args[0] = route.name
-                    door.dispatch(self, slot, route, args, cost)
-                    continue
-                self.put(slot, route.handler(self, args))
+                if (
+                    self.transaction is not None
+                    or self.reply_mode is not _ON
+                    or clients.monitors.watching
+                ):
+                    reply = self._take_specially(route, args, slot, cost)
+                else:
+                    reply = self._start(route, args, slot, cost)
+                if reply is not STARTED:
+                    self.put(slot, reply)
             except CommandError as error:
-                self.put(slot, ErrorReply(error.code, error.text))
+                if self.transaction is not None:
+                    self.transaction.is_broken = True
+                refusal = ErrorReply(error.code, error.text)
+                if type(error) is not Counted:
+                    clients.stats.rejected(route.row if route.name else None, refusal)
+                self.put(slot, refusal)
             except SecurityBreach:
                 log.warning("cross_protocol_attack client=%s", self.address)
                 self.abort()
+            except Exception:
+                # A fault of ours: this client is told, and goes on. To be cut off would have
+                # client libraries send the command again.
+                log.exception("command_failed client=%s name=%s", self.address, route.name)
+                self._is_held = False
+                self.put(slot, INTERNAL_ERROR)
             if self._is_closing:
                 return
+            if self._is_held:
+                clients.commands -= len(commands) - place - 1
+                self._held = commands[place + 1 :]
+                return
+
+    def _start(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
+        """Carry out one command: its reply, or STARTED when that comes through `put`."""
+        self._check_arity(route, args)
+        if route.handler is None:
+            args[0] = route.name
+            self.door.dispatch(self, slot, route, args, cost)
+            return STARTED
+        try:
+            reply = route.handler(self, args)
+        except CommandError as error:
+            if not route.name:
+                raise
+            self._count_here(route, args, ErrorReply(error.code, error.text))
+            raise Counted(error.text, error.code) from error
+        if type(reply) is not Later:
+            self._count_here(route, args, cast("Reply", reply))
+            return cast("Reply", reply)
+        self._is_held = True
+        reply.start(partial(self._finish_later, slot, route, args))
+        return STARTED
+
+    def _check_arity(self, route: Route, args: Command) -> None:
+        count = len(args)
+        if count != route.arity and (route.arity >= 0 or count < -route.arity):
+            raise CommandError(wrong_arity(route.row))
+
+    def _count_here(self, route: Route, args: Command, reply: Reply) -> None:
+        door = self.door
+        elapsed_ns = door.router.now_ns() - self.now_ns
+        door.clients.stats.answered_here(self, route.row, args, reply, elapsed_ns)
+
+    def _finish_later(self, slot: int, route: Route, args: Command, reply: Reply) -> None:
+        self._count_here(route, args, reply)
+        if not self._is_lost:
+            self.put(slot, reply)
+            self.release()
+
+    def release(self) -> None:
+        """Go on with what was held behind a slow answer or by CLIENT PAUSE."""
+        self._is_held = False
+        self.schedule()
+
+    def hold(self) -> None:
+        """Take no further command until `release`."""
+        self._is_held = True
+
+    # --- Commands of a client that is in MULTI or wants no replies, or that somebody monitors.
+
+    def _take_specially(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
+        if self.reply_mode is not _ON and route.name != b"CLIENT|REPLY":
+            self._silent.add(slot)
+            if self.reply_mode is ReplyMode.SKIP:
+                self.reply_mode = _ON
+        transaction = self.transaction
+        if transaction is None or route.name in UNQUEUED:
+            if self.door.clients.monitors.watching:
+                self._show(route, args)
+            is_exec = transaction is not None and route.name == b"EXEC" and len(args) == 1
+            if is_exec and transaction is not None and not transaction.is_broken:
+                self.transaction = None
+                transaction.execute(self, slot)
+                return STARTED
+            return self._start(route, args, slot, cost)
+        self._check_arity(route, args)
+        if route.handler is not None and not route.name:
+            return self._start(route, args, slot, cost)  # There is no such command: it says so.
+        return transaction.queue(route, args, cost)
+
+    def _show(self, route: Route, args: Command) -> None:
+        """To those who monitor; a transaction's commands when it is carried out."""
+        monitors = self.door.clients.monitors
+        if route.name == b"EXEC" and self.transaction is not None:
+            for one, queued in self.transaction.items:
+                monitors.show(self, one, queued)
+        monitors.show(self, route, args)
+
+    def become_monitor(self) -> None:
+        self.is_monitor = True
+        self.door.clients.monitors.watching[self.id] = self
+
+    def reset(self) -> None:
+        super().reset()
+        self.transaction = None
+        self.reply_mode = _ON
+        self.is_monitor = False
+        self._silent.discard(self._next_in - 1)  # RESET is answered, whatever was set before.
+        self.door.clients.monitors.watching.pop(self.id, None)
+
+    def set_reply_mode(self, mode: str) -> None:
+        self.reply_mode = ReplyMode[mode]
+        if self.reply_mode is not _ON:
+            self._silent.add(self._next_in - 1)  # Nor is CLIENT REPLY itself answered then.
 
     def send(self, shard: ShardId, sink: Sink, args: Args, cost: int, *, is_write: bool) -> None:
         """Put a command into the lane of its shard."""
@@ -199,6 +328,8 @@ class Connection(asyncio.Protocol):
         if lane is None:
             lane = self._lanes[shard] = Lane(self, shard)
         self._cost += cost
+        if is_write:
+            self.written.add(shard)
         lane.add(sink, args, cost, is_write=is_write)
 
     # --- Replies.
@@ -206,6 +337,9 @@ class Connection(asyncio.Protocol):
     def put(self, slot: int, reply: Reply) -> None:
         """Give the reply of the command at `slot`; it is written when its turn comes."""
         data = encode_reply(reply, self.protocol)
+        if self._silent and slot in self._silent:
+            self._silent.discard(slot)
+            data = b""
         self._out_bytes += len(data)
         if self._out_bytes > self.door.limits.output_buffer_bytes_max:
             self._overflow()
@@ -221,12 +355,21 @@ class Connection(asyncio.Protocol):
                 slot += 1
             self._next_out = slot
 
+    def push(self, data: bytes) -> None:
+        """Write something that is no reply, at the end of this turn."""
+        self._out_bytes += len(data)
+        self._out.append(data)
+        if self._out_bytes > self.door.limits.output_buffer_bytes_max:
+            self._overflow()
+        else:
+            self.schedule()
+
     def answer(self, batch: Batch, outcome: Outcome) -> None:
-        """What became of the request that carried `batch`."""
         self._cost -= batch.cost
         if self._is_lost:
             return
         if type(outcome) is Done:
+            self._count(batch, outcome.replies)
             for sink, reply in zip(batch.sinks, outcome.replies, strict=True):
                 if isinstance(sink, int):
                     self.put(sink, reply)
@@ -237,11 +380,22 @@ class Connection(asyncio.Protocol):
         if not self._is_scheduled:
             self.schedule()
 
+    def _count(self, batch: Batch, replies: Sequence[Reply]) -> None:
+        commands = batch.commands
+        if batch.has_parts:  # They are counted as a whole, by their `Gather`.
+            whole = [place for place, sink in enumerate(batch.sinks) if type(sink) is int]
+            commands = [commands[place] for place in whole]
+            replies = [replies[place] for place in whole]
+        if commands:
+            door = self.door
+            elapsed_ns = door.router.now_ns() - batch.since_ns
+            door.clients.stats.answered(self, commands, replies, elapsed_ns)
+
     def _refuse(self, batch: Batch, outcome: Outcome) -> None:
         door = self.door
         is_refused = type(outcome) is NotApplied
         for sink, args in zip(batch.sinks, batch.commands, strict=True):
-            route = ROUTES[args[0]]
+            route = SHARD_ROUTES[args[0]]
             match outcome:
                 case NotApplied(error=error):
                     reply = door.routing.refusal(route, args, error)
@@ -250,6 +404,11 @@ class Connection(asyncio.Protocol):
                 case _:
                     raise AssertionError(outcome)
             if isinstance(sink, int):
+                if is_refused:
+                    door.clients.stats.rejected(route.row, reply)
+                else:
+                    elapsed_ns = door.router.now_ns() - batch.since_ns
+                    door.clients.stats.answered(self, (args,), (reply,), elapsed_ns)
                 self.put(sink, reply)
             else:
                 sink.gather.put(sink.place, reply, is_refused=is_refused)
@@ -266,11 +425,16 @@ class Connection(asyncio.Protocol):
         while True:
             while self.idle_lanes:  # A router may answer at once, and so refill it.
                 self.idle_lanes.pop().launch()
-            if not self._held or self._next_in != self._next_out or self._is_closing:
+            if (
+                not self._held
+                or self._is_held
+                or self._next_in != self._next_out
+                or self._is_closing
+            ):
                 break
             held, self._held = self._held, []
             self._take(held, 0)
-        if self._reader.error and not self._held and not self._is_closing:
+        if self._reader.error and not (self._held or self._is_held or self._is_closing):
             self._is_closing = True
             self._next_in += 1
             self.put(self._next_in - 1, ErrorReply("ERR", self._reader.error))
@@ -280,7 +444,7 @@ class Connection(asyncio.Protocol):
         if self._out:
             self._write()
         if self._next_in == self._next_out and (
-            self._is_closing or (self._has_ended and not self._held)
+            self._is_closing or (self._has_ended and not (self._held or self._is_held))
         ):
             self._is_closing = True
             self._transport.close()
@@ -292,6 +456,7 @@ class Connection(asyncio.Protocol):
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._out_bytes -= len(data)
+        self.door.clients.output_bytes += len(data)
         self._transport.write(data)
         if self._is_choked:
             buffered = self._transport.get_write_buffer_size()
@@ -307,7 +472,7 @@ class Connection(asyncio.Protocol):
     def _pace(self) -> None:
         """Pause reading while too much waits here; go on when half of it is done."""
         waiting_bytes_max = self.door.limits.waiting_bytes_max
-        is_stuck = self._is_choked or bool(self._held)
+        is_stuck = self._is_choked or bool(self._held) or self.backing_off > 0
         if self._is_paused:
             if not is_stuck and self._cost <= waiting_bytes_max // 2:
                 self._is_paused = False
@@ -319,9 +484,25 @@ class Connection(asyncio.Protocol):
     # --- For local commands and the door.
 
     @property
+    def is_lost(self) -> bool:
+        return self._is_lost
+
+    @property
+    def has_ended(self) -> bool:
+        return self._is_lost or self._has_ended
+
+    @property
     def is_idle(self) -> bool:
         """It waits for no answer."""
-        return self._next_in == self._next_out and not self._held
+        return self._next_in == self._next_out and not self._held and not self.is_monitor
+
+    @property
+    def state_flags(self) -> str:
+        return "O" * self.is_monitor + "x" * (self.transaction is not None)
+
+    @property
+    def queued(self) -> int:
+        return -1 if self.transaction is None else len(self.transaction)
 
     @property
     def held_bytes(self) -> int:
@@ -350,6 +531,15 @@ class Connection(asyncio.Protocol):
         """End at once, without a word."""
         self._is_closing = self._is_lost = True
         self._transport.abort()
+
+
+def _keep_alive(sock: socket.socket, idle_s: int) -> None:
+    """Have the system find out whether a silent client is still there, as Redis does."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(idle_s > 0))
+    if idle_s and hasattr(socket, "TCP_KEEPIDLE"):  # Elsewhere the system's own times count.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(idle_s // 3, 1))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def _address(name: object) -> str:

@@ -9,23 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from .connection import Connection
+from .monitor import Monitors
+from .pause import Pause
+from .stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...cluster.settings import Settings
+    from ...cluster.slots import ShardId
     from ...proto.reply import ErrorReply
     from ..errors import Unavailable
     from ..request import Args
-    from .backend import DoorLimits, NodeFacts, Router
+    from .backend import DoorLimits, NodeControl, NodeFacts, Router
+    from .client import Client
     from .routes import Route
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 IDLE_CHECKS_PER_TIMEOUT = 4
+IDLE_CHECK_MAX_S = 1.0
 
 
 class Routing(Protocol):
@@ -34,8 +42,15 @@ class Routing(Protocol):
     @property
     def is_cluster(self) -> bool: ...
 
-    def dispatch(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def dispatch(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         """Send the command to its shards, or answer it; may raise CommandError."""
+        ...
+
+    def place(
+        self, db: int, route: Route, args: Args, shard: ShardId | None, key: bytes
+    ) -> tuple[ShardId, bytes]:
+        """Where a command queued in a transaction goes, and its first key (or none). Raises
+        CommandError when that is not one place, or not that of those before (`shard`, `key`)."""
         ...
 
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
@@ -47,16 +62,25 @@ class Clients:
     """All RESP clients of this node, and what is counted over them."""
 
     def __init__(self, limits: DoorLimits, now_ns: int) -> None:
-        self.by_id: dict[int, Connection] = {}
+        self.by_id: dict[int, Client] = {}
         self.limits = limits
+        self._bulk_bytes_max = limits.reader.bulk_bytes_max  # This node's own bound.
+        self.parameters_at_start: dict[str, object] = {}  # Of those that CONFIG SET has changed.
         self.started_ns = now_ns
         self.run_id = secrets.token_hex(20)
         self.last_id = 0
         self.connections = 0
         self.rejected = 0
         self.commands = 0
+        self.input_bytes = 0  # Taken from sockets,
+        self.output_bytes = 0  # and given to them.
+        self.stats: Stats = Stats()
+        # What the node counts besides.
+        self.reset_node_counts: Callable[[], None] = lambda: None
+        self.monitors = Monitors()
+        self.pause = Pause()
 
-    def add(self, client: Connection) -> bool:
+    def add(self, client: Client) -> bool:
         """Give it its id; False when there are `clients_max` already."""
         if len(self.by_id) >= self.limits.clients_max:
             self.rejected += 1
@@ -67,11 +91,21 @@ class Clients:
         self.by_id[client.id] = client
         return True
 
+    def settings_changed(self, settings: Settings) -> None:
+        """The cluster's bound on a string bounds what a client may send, if it is the lower one,
+        for every client that connects from now on."""
+        bulk_bytes_max = min(self._bulk_bytes_max, settings.proto_max_bulk_len)
+        self.limits.reader = replace(self.limits.reader, bulk_bytes_max=bulk_bytes_max)
+
     def reset_counts(self) -> None:
         self.connections = self.rejected = self.commands = 0
+        self.input_bytes = self.output_bytes = 0
+        self.reset_node_counts()
+        self.stats.reset()
 
-    def remove(self, client: Connection) -> None:
+    def remove(self, client: Client) -> None:
         self.by_id.pop(client.id, None)
+        self.monitors.watching.pop(client.id, None)
 
 
 class Door:
@@ -81,20 +115,26 @@ class Door:
         *,
         router: Router,
         facts: NodeFacts,
+        control: NodeControl,
         clients: Clients,
+        listener: str = "",
         call_soon: Callable[[Callable[[], None]], object] | None = None,
+        call_later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self.routing = routing
-        self.is_cluster = routing.is_cluster
+        self.is_cluster: bool = routing.is_cluster
         self.dispatch = routing.dispatch
         self.router = router
         self.facts = facts
-        self.clients = clients
-        self.limits = clients.limits
+        self.control = control
+        self.clients: Clients = clients
+        self.listener = listener  # Whose addresses its clients are told (`NodeInfo.address`).
+        self.limits: DoorLimits = clients.limits
         self.command_timeout_ns = self.limits.command_timeout_ms * 1_000_000
-        self.port = 0
+        self.port: int = 0
         self._scheduled: list[Connection] = []
         self._call_soon = call_soon  # The event loop's, when nothing else is given.
+        self._call_later = call_later
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._idle_check: asyncio.TimerHandle | None = None
@@ -105,6 +145,7 @@ class Door:
         """Accept clients from now on; raises OSError if the port is taken."""
         loop = self._loop = asyncio.get_running_loop()
         self._call_soon = self._call_soon or loop.call_soon
+        self._call_later = self._call_later or loop.call_later
         self._server = await loop.create_server(
             lambda: Connection(self), host, port, backlog=BACKLOG, reuse_address=True
         )
@@ -124,13 +165,14 @@ class Door:
             await self._server.wait_closed()
 
     def _check_idle(self) -> None:
-        timeout_s = self.limits.client_idle_timeout_s
-        if not timeout_s or self._loop is None:
+        if self._loop is None:
             return
-        self.end_idle()
-        self._idle_check = self._loop.call_later(
-            timeout_s / IDLE_CHECKS_PER_TIMEOUT, self._check_idle
-        )
+        timeout_s = self.limits.client_idle_timeout_s
+        if timeout_s:
+            self.end_idle()
+        # Looked at also while there is none: CONFIG SET may give one.
+        delay_s = timeout_s / IDLE_CHECKS_PER_TIMEOUT or IDLE_CHECK_MAX_S
+        self._idle_check = self._loop.call_later(min(delay_s, IDLE_CHECK_MAX_S), self._check_idle)
 
     def end_idle(self) -> None:
         """Close clients that were silent for `client_idle_timeout_s` and wait for nothing."""
@@ -139,7 +181,12 @@ class Door:
             if client.door is self and client.is_idle and client.now_ns < before_ns:
                 client.close()
 
-    # --- For its connections.
+    # --- For its clients.
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        call_later = self._call_later
+        assert call_later is not None, "a client without a listener"
+        call_later(delay_s, callback)
 
     def schedule(self, client: Connection) -> None:
         """Have `client.turn()` called soon, with all others that want it, in one go."""

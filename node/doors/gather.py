@@ -15,31 +15,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...proto.reply import Reply
-    from .connection import Connection
+    from ..request import Args
+    from .client import Client
 
 
 class Gather:
     __slots__ = (
+        "_client",
         "_combine",
-        "_connection",
+        "_command",
         "_is_write",
         "_missing",
         "_refused",
         "_replies",
+        "_since_ns",
         "_slot",
     )
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         slot: int,
+        command: Args,
         parts: int,
         combine: Callable[[list[Any]], Reply],
         *,
         is_write: bool,
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._slot = slot
+        self._command = command  # As a whole, under the table's name: for what is counted of it.
+        self._since_ns = client.now_ns
         self._combine = combine
         self._is_write = is_write
         self._missing = parts
@@ -53,7 +59,13 @@ class Gather:
             self._refused.append(reply)
         self._missing -= 1
         if not self._missing:
-            self._connection.put(self._slot, self._answer())
+            self._finish(self._answer())
+
+    def _finish(self, reply: Reply) -> None:
+        door = self._client.door
+        elapsed_ns = door.router.now_ns() - self._since_ns
+        door.clients.stats.answered(self._client, [self._command], [reply], elapsed_ns)
+        self._client.put(self._slot, reply)
 
     def _answer(self) -> Reply:
         replies = self._replies

@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol  # Any: JSON out.
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
@@ -53,6 +58,7 @@ class HttpDoor:
         self._view: NodeView | None = None
         self._waiting_for: list[str] = []
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)

@@ -9,19 +9,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...cluster.commands import COMMANDS, wrong_arity
-from ...cluster.slots import DATABASES, ShardId
+from ...cluster.slots import DATABASES
 from ...proto.reply import OK, MapReply, Reply, Status
 from ..errors import CommandError
+from .acl_commands import ACL
 from .client_commands import CLIENT, set_name
 from .cluster_commands import CLUSTER, asking, readonly, readwrite
-from .command_commands import command
-from .server_commands import CONFIG, REDIS_VERSION, info, time_
+from .command_commands import COMMAND
+from .config_commands import CONFIG
+from .info import REDIS_VERSION, info
+from .lolwut import lolwut
+from .memory_commands import DEBUG, MEMORY
+from .monitor import monitor
+from .monitoring_commands import LATENCY, SLOWLOG
+from .object_commands import OBJECT
+from .persistence_commands import bgrewriteaof, bgsave, lastsave, save, shutdown
+from .server_commands import (
+    MODULE,
+    failover,
+    psync,
+    replconf,
+    replicaof,
+    role,
+    slaveof,
+    swapdb,
+    sync,
+    time_,
+)
 from .subcommands import shown
+from .transactions import discard, exec_, multi
+from .wait import wait, waitaof
 
 if TYPE_CHECKING:
     from ..request import Args
-    from .connection import Connection
-    from .subcommands import LocalHandler
+    from .client import Client
+    from .subcommands import LocalHandler, Subcommands
 
 NO_PASSWORD = (
     "AUTH <password> called without any password configured for the default user. Are you sure your"
@@ -30,17 +52,17 @@ NO_PASSWORD = (
 WRONG_PASSWORD = CommandError("invalid username-password pair or user is disabled.", "WRONGPASS")
 
 
-def ping(client: Connection, args: Args) -> Reply:
+def ping(client: Client, args: Args) -> Reply:
     if len(args) > 2:
         raise CommandError(wrong_arity(COMMANDS[b"PING"]))
     return args[1] if len(args) == 2 else Status("PONG")
 
 
-def echo(client: Connection, args: Args) -> Reply:
+def echo(client: Client, args: Args) -> Reply:
     return args[1]
 
 
-def auth(client: Connection, args: Args) -> Reply:
+def auth(client: Client, args: Args) -> Reply:
     if len(args) > 3:
         raise CommandError("syntax error")
     if len(args) == 2:
@@ -55,7 +77,7 @@ def _log_in(user: bytes) -> None:
         raise WRONG_PASSWORD
 
 
-def hello(client: Connection, args: Args) -> Reply:
+def hello(client: Client, args: Args) -> Reply:
     """HELLO [protocol [AUTH user password] [SETNAME name]]: nothing changes unless all is right."""
     protocol = client.protocol
     name: bytes | None = None
@@ -92,21 +114,7 @@ def hello(client: Connection, args: Args) -> Reply:
     )
 
 
-def wait(client: Connection, args: Args) -> Reply:
-    """How many followers have this connection's writes on disk, at least.
-
-    All of its earlier commands are answered by now (the connection sees to that), and an answered
-    write is on disk on a majority: the leader and half of the others.
-    """
-    for word, name in ((args[1], "value"), (args[2], "timeout")):
-        if not word.removeprefix(b"-").isdigit() or len(word) > 18:
-            raise CommandError(f"{name} is not an integer or out of range")
-    if args[2].startswith(b"-"):
-        raise CommandError("timeout is negative")
-    return len(client.door.router.topology().replicas_of(ShardId(0))) // 2
-
-
-def select(client: Connection, args: Args) -> Reply:
+def select(client: Client, args: Args) -> Reply:
     digits = args[1]
     bare = digits.removeprefix(b"-")
     if not bare.isdigit() or len(bare) > 9:
@@ -120,35 +128,58 @@ def select(client: Connection, args: Args) -> Reply:
     return OK
 
 
-def quit_(client: Connection, args: Args) -> Reply:
+def quit_(client: Client, args: Args) -> Reply:
     client.close()
     return OK
 
 
-def reset(client: Connection, args: Args) -> Reply:
-    client.db = 0
-    client.name = b""
-    client.protocol = 2
-    client.is_no_evict = client.is_no_touch = False
+def reset(client: Client, args: Args) -> Reply:
+    client.reset()
     return Status("RESET")
 
 
-LOCAL_HANDLERS: dict[bytes, LocalHandler] = {
+LOCAL_HANDLERS: dict[bytes, LocalHandler | Subcommands] = {
+    b"ACL": ACL,
     b"ASKING": asking,
     b"AUTH": auth,
+    b"BGREWRITEAOF": bgrewriteaof,
+    b"BGSAVE": bgsave,
     b"CLIENT": CLIENT,
     b"CLUSTER": CLUSTER,
-    b"COMMAND": command,
+    b"COMMAND": COMMAND,
     b"CONFIG": CONFIG,
+    b"DEBUG": DEBUG,
+    b"DISCARD": discard,
     b"ECHO": echo,
+    b"EXEC": exec_,
+    b"FAILOVER": failover,
     b"HELLO": hello,
     b"INFO": info,
+    b"LASTSAVE": lastsave,
+    b"LATENCY": LATENCY,
+    b"LOLWUT": lolwut,
+    b"MEMORY": MEMORY,
+    b"MODULE": MODULE,
+    b"MONITOR": monitor,
+    b"MULTI": multi,
+    b"OBJECT": OBJECT,
     b"PING": ping,
+    b"PSYNC": psync,
     b"QUIT": quit_,
     b"READONLY": readonly,
     b"READWRITE": readwrite,
+    b"REPLCONF": replconf,
+    b"REPLICAOF": replicaof,
     b"RESET": reset,
+    b"ROLE": role,
+    b"SAVE": save,
     b"SELECT": select,
+    b"SHUTDOWN": shutdown,
+    b"SLAVEOF": slaveof,
+    b"SLOWLOG": SLOWLOG,
+    b"SWAPDB": swapdb,
+    b"SYNC": sync,
     b"TIME": time_,
     b"WAIT": wait,
+    b"WAITAOF": waitaof,
 }

@@ -17,6 +17,9 @@ CROSS_SHARD = ErrorReply(
     " SELECT 1..15)",
 )
 CROSS_SLOT = ErrorReply("CROSSSLOT", "Keys in request don't hash to the same slot")
+CROSS_TRANSACTION = ErrorReply(
+    "CROSSSLOT", "Commands of a transaction must be on one shard: each database has one of its own"
+)
 NOT_SERVED = ErrorReply("CLUSTERDOWN", "Hash slot not served: no leader of its shard is known")
 HALF_APPLIED = ErrorReply(
     "UNCERTAIN", "the write was applied on some shards and not on others, which did not answer"

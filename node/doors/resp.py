@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...cluster.commands import Spread
 from ...cluster.routing import (
+    databases_apart,
     join_all,
     join_split,
     next_scan_cursor,
@@ -21,7 +22,7 @@ from ...cluster.routing import (
 from ...cluster.slots import ShardId, shard_of
 from ..errors import CommandError, Unavailable
 from .gather import Gather, Part
-from .outcomes import CROSS_SHARD, refusal
+from .outcomes import CROSS_SHARD, CROSS_TRANSACTION, refusal
 
 if TYPE_CHECKING:
     from random import Random
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ...proto.reply import ErrorReply, Reply
     from ..request import Args
     from .backend import Router
-    from .connection import Connection
+    from .client import Client
     from .routes import Route
 
 
@@ -40,7 +41,7 @@ class AnyKeyRouting:
         self._shards = router.shards
         self._rng = rng
 
-    def dispatch(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def dispatch(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         if route.key_at:
             shard = shard_of(client.db, args[route.key_at], self._shards)
             client.send(shard, slot, args, cost, is_write=route.is_write)
@@ -57,17 +58,43 @@ class AnyKeyRouting:
         elif route.row.spread is Spread.SPLIT_KEYS:
             self._split(client, slot, route, args, cost)
         else:
+            self._check_databases(client.db, route, args)
             raise CommandError(CROSS_SHARD.text, CROSS_SHARD.code)
+
+    def _check_databases(self, db: int, route: Route, args: Args) -> None:
+        """MOVE, COPY ... DB: refused in their own words if their databases are apart."""
+        if route.row.spread is Spread.NAMES_DB:
+            text = databases_apart(route.row, db, args, self._shards)
+            if text is not None:
+                raise CommandError(text, CROSS_SHARD.code)
+
+    def place(
+        self, db: int, route: Route, args: Args, shard: ShardId | None, key: bytes
+    ) -> tuple[ShardId, bytes]:
+        """In a transaction everything is on one shard; what goes to all of them cannot be in it."""
+        self._check_databases(db, route, args)
+        shards = shards_of(route.row, db, args, self._shards)
+        is_sharded = not db and self._shards > 1
+        if route.name == b"FLUSHALL":
+            shards = tuple(map(ShardId, range(self._shards)))  # It empties every database.
+        if len(shards) != 1 or (is_sharded and route.row.spread is Spread.BY_CURSOR):
+            error = CROSS_SHARD if is_sharded else CROSS_TRANSACTION
+            raise CommandError(error.text, error.code)
+        if shard is not None and shards[0] != shard:
+            error = CROSS_TRANSACTION if db else CROSS_SHARD
+            raise CommandError(error.text, error.code)
+        return shards[0], b""
 
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
         return refusal(error)
 
-    def _ask_all(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def _ask_all(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         row = route.row
         fraction = self._rng.random() if row.name == b"RANDOMKEY" else 0.0
         gather = Gather(
             client,
             slot,
+            [route.name, *args[1:]],
             self._shards,
             lambda replies: join_all(row, replies, fraction),
             is_write=route.is_write,
@@ -75,12 +102,13 @@ class AnyKeyRouting:
         for number in range(self._shards):
             client.send(ShardId(number), Part(gather, number), args, cost, is_write=route.is_write)
 
-    def _split(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def _split(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         row = route.row
         parts = split_keys(row, client.db, args, self._shards)
         gather = Gather(
             client,
             slot,
+            [route.name, *args[1:]],
             len(parts),
             lambda replies: join_split(row, parts, replies),
             is_write=route.is_write,
@@ -94,7 +122,7 @@ class AnyKeyRouting:
                 is_write=route.is_write,
             )
 
-    def _scan(self, client: Connection, slot: int, route: Route, args: Args, cost: int) -> None:
+    def _scan(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         if parse_cursor(args[1]) is None:
             raise CommandError("invalid cursor")
         db, shards = client.db, self._shards
@@ -105,5 +133,5 @@ class AnyKeyRouting:
             assert isinstance(cursor, bytes)
             return [next_scan_cursor(args[1], cursor, db, shards), keys]
 
-        gather = Gather(client, slot, 1, join, is_write=False)
+        gather = Gather(client, slot, [route.name, *args[1:]], 1, join, is_write=False)
         client.send(shard, Part(gather, 0), args, cost, is_write=False)

@@ -6,22 +6,39 @@ under the name as it came; `find` handles every other spelling and the names nob
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Any: values of several kinds.
 
-from ...cluster.commands import COMMANDS, LOCAL, WRITE, Command, unknown_command
+from ...cluster.commands import (
+    COMMANDS,
+    LOCAL,
+    NAMES_DB,
+    READ,
+    SECOND,
+    SKIP_MONITOR,
+    WRITE,
+    Command,
+    unknown_command,
+    unknown_subcommand,
+)
+from ..commands.transactions import EXEC, EXEC_RO
 from ..errors import CommandError
 from .local_commands import LOCAL_HANDLERS
+from .subcommands import Subcommands
 
 if TYPE_CHECKING:
     from ...proto.reply import Reply
     from ..request import Args
-    from .connection import Connection
+    from .client import Client
     from .subcommands import LocalHandler
 
 # They change what later replies look like, or speak about earlier writes: they wait until all
 # earlier commands of the connection are answered.
-_BARRIERS = frozenset({b"HELLO", b"RESET", b"WAIT"})
+_BARRIERS = frozenset(
+    {b"HELLO", b"RESET", b"WAIT", b"WAITAOF", b"CONFIG|SET", b"SHUTDOWN"}
+    | {b"CLUSTER|COUNTKEYSINSLOT", b"CLUSTER|GETKEYSINSLOT"}
+)
 
 
 class SecurityBreach(Exception):
@@ -32,33 +49,61 @@ class SecurityBreach(Exception):
 class Route:
     """One command: what the hot path needs of its row, and who answers it."""
 
-    name: bytes  # Upper case.
+    name: bytes  # Upper case; of a subcommand `CONTAINER|NAME`.
     arity: int
-    key_at: int  # Where its only key is; 0 if it has none or several.
+    key_at: int  # Where its only key is; 0 if it has none or several, or names a database.
     is_write: bool
     is_barrier: bool
+    is_monitored: bool
     handler: LocalHandler | None  # Answers it at the door; without one it goes to shards.
     row: Command
+    by_word: Mapping[bytes, Any] | None = None  # Of a container: a Route for each subcommand.
+
+    def of(self, args: Args) -> Route:
+        """Of a container: the route of the subcommand that `args` name."""
+        if self.by_word is None or len(args) < 2:
+            return self
+        found: Route | None = self.by_word.get(args[1]) or self.by_word.get(args[1].upper())
+        return found or _UNKNOWN_SUBCOMMAND
 
 
-def _unknown(client: Connection, args: Args) -> Reply:
+def _unknown(client: Client, args: Args) -> Reply:
     raise CommandError(unknown_command(args))
 
 
-def _breach(client: Connection, args: Args) -> Reply:
+def _unknown_subcommand(client: Client, args: Args) -> Reply:
+    raise CommandError(unknown_subcommand(args))
+
+
+def _breach(client: Client, args: Args) -> Reply:
     raise SecurityBreach
 
 
-def _route(row: Command, handler: LocalHandler | None) -> Route:
+def _route(
+    row: Command, handler: LocalHandler | None, by_word: Mapping[bytes, Route] | None = None
+) -> Route:
+    has_one_key = row.keys.first == row.keys.last
     return Route(
         name=row.name,
         arity=row.arity,
-        key_at=row.keys.first if row.keys.first == row.keys.last else 0,
+        key_at=row.keys.first if has_one_key and row.spread is not NAMES_DB else 0,
         is_write=bool(row.flags & WRITE),
         is_barrier=row.name in _BARRIERS,
+        is_monitored=not row.flags & SKIP_MONITOR,
         handler=handler,
         row=row,
+        by_word=by_word,
     )
+
+
+def _container(row: Command, handlers: Subcommands) -> Route:
+    """Its subcommands go to shards or have a handler here: a missing one fails at import."""
+    by_word = {
+        word: _route(one, handlers.handlers[word] if one.spread is LOCAL else None)
+        for word, one in row.by_word.items()
+    }
+    by_word |= {word.lower(): route for word, route in by_word.items()}
+    return _route(row, handlers.alone or _unknown_subcommand, by_word)
 
 
 def _nameless(handler: LocalHandler) -> Route:
@@ -66,13 +111,31 @@ def _nameless(handler: LocalHandler) -> Route:
 
 
 _UNKNOWN = _nameless(_unknown)
+_UNKNOWN_SUBCOMMAND = _nameless(_unknown_subcommand)
 # The first lines of an HTTP request: `POST / HTTP/1.1` and `Host: ...`.
 _BREACHES = {b"POST": _nameless(_breach), b"HOST:": _nameless(_breach)}
 
+
+def _route_of(row: Command) -> Route:
+    if row.spread is not LOCAL:
+        return _route(row, None)
+    handler = LOCAL_HANDLERS[row.name]
+    return _container(row, handler) if isinstance(handler, Subcommands) else _route(row, handler)
+
+
 ROUTES: dict[bytes, Route] = {}
 for _row in COMMANDS.values():
-    _handler = LOCAL_HANDLERS[_row.name] if _row.spread is LOCAL else None
-    ROUTES[_row.name] = ROUTES[_row.name.lower()] = _route(_row, _handler)
+    ROUTES[_row.name] = ROUTES[_row.name.lower()] = _route_of(_row)
+
+# What shards are asked, by the name it has there. A transaction carries its first key behind it.
+SHARD_ROUTES: dict[bytes, Route] = {
+    EXEC: _route(Command(EXEC, 3, WRITE, SECOND, ""), None),
+    EXEC_RO: _route(Command(EXEC_RO, 3, READ, SECOND, ""), None),
+}
+for _one in list(ROUTES.values()):
+    for _data in (_one, *(_one.by_word or {}).values()):
+        if _data.handler is None:
+            SHARD_ROUTES[_data.name] = _data
 
 
 def find(name: bytes) -> Route:

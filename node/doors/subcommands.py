@@ -1,23 +1,38 @@
-"""Commands with subcommands (CLIENT ID, CONFIG GET, ...), checked and refused as Redis does."""
+"""Commands with subcommands (CLIENT ID, CONFIG GET, ...): their handlers and their HELP.
+
+Which subcommands there are and how many arguments they take says the command table; `routes.py`
+pairs its rows with these handlers and refuses what there is not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...cluster.commands import COMMANDS, unknown_subcommand, wrong_arity
 from ...proto.reply import Reply, Status
-from ..errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..request import Args
-    from .connection import Connection
-
-LocalHandler: TypeAlias = "Callable[[Connection, Args], Reply]"
+    from .client import Client
 
 SHOWN_BYTES_MAX = 128  # Of what the client sent, in an error text; as in Redis.
+
+
+class Later:
+    """An answer that takes a while; later commands of the client wait behind it.
+
+    `start` is called once and given `done`, which must be called exactly once, on the loop.
+    """
+
+    __slots__ = ("start",)
+
+    def __init__(self, start: Callable[[Callable[[Reply], None]], None]) -> None:
+        self.start = start
+
+
+LocalHandler: TypeAlias = "Callable[[Client, Args], Reply | Later]"
 
 
 def shown(word: bytes) -> str:
@@ -26,25 +41,27 @@ def shown(word: bytes) -> str:
 
 
 class Subcommands:
-    """Answers a command by the handler of its subcommand; HELP comes by itself."""
+    """The handlers of a container's local subcommands; HELP comes by itself.
+
+    `alone` answers the bare command, if the table allows it without a subcommand.
+    """
 
     def __init__(
-        self, name: bytes, handlers: Mapping[bytes, LocalHandler], help_lines: Sequence[str]
+        self,
+        name: bytes,
+        handlers: Mapping[bytes, LocalHandler],
+        help_lines: Sequence[str],
+        *,
+        alone: LocalHandler | None = None,
     ) -> None:
-        self.handlers = handlers
-        self._rows = COMMANDS[name].by_word
-        self._help: list[Reply] = [
+        lines: list[Reply] = [
             Status(f"{name.decode()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
             *map(Status, help_lines),
             Status("HELP"),
             Status("    Print this help."),
         ]
-
-    def __call__(self, client: Connection, args: Args) -> Reply:
-        word = args[1].upper()
-        row = self._rows.get(word)
-        if row is None:
-            raise CommandError(unknown_subcommand(args))
-        if not row.accepts(len(args)):
-            raise CommandError(wrong_arity(row))
-        return self._help if word == b"HELP" else self.handlers[word](client, args)
+        self.alone = alone
+        self.handlers: dict[bytes, LocalHandler] = {
+            **handlers,
+            b"HELP": lambda _client, _args: lines,
+        }

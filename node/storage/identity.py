@@ -2,7 +2,7 @@
 
     <data>/lock             held while a process runs here; its process id
     <data>/identity.json    name, incarnation, shards, how the cluster was founded
-    <data>/addresses.json   where the peers were last seen; only a hint
+    <data>/topology.json    the newest topology this node has known
     <data>/log, snapshots, incoming
 
 A node never runs on under its old identity with its memory gone: it would vote twice (correctness
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any  # JSON in, JSON out.
 
 from ...cluster.slots import SHARDS_DEFAULT
+from ...cluster.topology import Topology
 from ..errors import Corrupt, IdentityError
 from .disk import AlreadyLocked, Disk, Lock
 from .records import checksum, wrong_version
@@ -181,17 +182,24 @@ class DataDirectory:
                 f"{self.path} belongs to cluster {known:016x}, not to {cluster_id:016x}"
             )
 
-    def addresses(self) -> dict[str, str]:
-        """Where the peers were last seen, by name; empty when that is lost: it is only a hint."""
-        try:
-            value = _read_json(self._disk, self.path, "addresses.json", "addresses")
-        except Corrupt:
-            return {}
-        return {} if value is None else dict(value["addresses"])
+    def topology(self, founded: Topology) -> Topology:
+        """The newest topology this node has known, or else the one of the founding.
 
-    def save_addresses(self, addresses: dict[str, str]) -> None:
-        value = {"version": FORMAT_VERSION, "addresses": addresses}
-        _write_json(self._disk, self.path, "addresses.json", value)
+        The meta group has it too, but what it agreed on is known only when it has a leader again;
+        until then nothing that was acknowledged may be forgotten. Lost, it is learned from there.
+        """
+        try:
+            value = _read_json(self._disk, self.path, "topology.json", "topology")
+            found = founded if value is None else Topology.from_json(value["topology"])
+        except (Corrupt, KeyError, TypeError):
+            return founded
+        except ValueError as error:
+            raise Corrupt(f"{posixpath.join(self.path, 'topology.json')}: {error}") from error
+        return found if found.epoch > founded.epoch else founded
+
+    def save_topology(self, topology: Topology) -> None:
+        value = {"version": FORMAT_VERSION, "topology": topology.to_json()}
+        _write_json(self._disk, self.path, "topology.json", value)
 
     def close(self) -> None:
         self._lock.release()

@@ -11,7 +11,7 @@ Numbers are big-endian. `wal.py` writes these at run time, `replay.py` reads the
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any  # msgpack has no types.
@@ -128,10 +128,23 @@ def wrong_version(path: str, what: str, found: object, expected: int) -> str:
 
 
 def pack_batch(*, cluster_id: int, segment: int, number: int, offset: int, records: bytes) -> bytes:
-    header = _FRAME.pack(
-        FRAME_MAGIC, FORMAT_VERSION, cluster_id, segment, number, offset, len(records)
+    parts = [records]
+    head = pack_batch_head(
+        cluster_id=cluster_id, segment=segment, number=number, offset=offset, parts=parts
     )
-    return b"".join((header, _CRC.pack(checksum(records, checksum(header))), records))
+    return head + records
+
+
+def pack_batch_head(
+    *, cluster_id: int, segment: int, number: int, offset: int, parts: Sequence[bytes]
+) -> bytes:
+    """What stands in front of the records, which are `parts` one behind the other."""
+    size = sum(map(len, parts))
+    header = _FRAME.pack(FRAME_MAGIC, FORMAT_VERSION, cluster_id, segment, number, offset, size)
+    crc = checksum(header)
+    for part in parts:
+        crc = checksum(part, crc)
+    return header + _CRC.pack(crc)
 
 
 def read_frame(

@@ -31,7 +31,7 @@ from .records import (
     SEGMENT_START,
     Head,
     Kind,
-    pack_batch,
+    pack_batch_head,
     pack_head,
     pack_payload,
     pack_record,
@@ -44,6 +44,9 @@ from .shard_log import Effect, ShardLog
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
     from .disk import Disk
+
+
+LARGE_BYTES = 1 << 20  # A record this long is written by itself, not copied into the batch.
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,12 @@ class Staged:
     number: int
     data: bytes
     effects: list[Effect]
+    more: Sequence[bytes] = ()  # Of a large batch: what is written behind `data`.
     is_written: bool = False  # Set by the thread when the sync returned.
 
     @property
     def size(self) -> int:
-        return len(self.data)
+        return len(self.data) + sum(map(len, self.more))
 
 
 class Log:
@@ -221,23 +225,25 @@ class Log:
         last = {save.shard: save for save in saves if save.hard_state is not None}
         for save in saves:
             self._stage_one(save, parts, effects, has_last_vote=last.get(save.shard) is save)
-        records = b"".join(parts)
         segment = self._active
-        if segment.end > SEGMENT_START and segment.end + FRAME_BYTES + len(records) > segment.size:
+        size = FRAME_BYTES + sum(map(len, parts))
+        if segment.end > SEGMENT_START and segment.end + size > segment.size:
             segment = self._roll()
         if segment.end == SEGMENT_START:
             # As of behind this batch, which counts as a whole or not at all.
-            records = self._heads() + records
+            parts.insert(0, self._heads())
+        parts = _joined(parts) if size > LARGE_BYTES else [b"".join(parts)]
         self._number += 1
-        data = pack_batch(
+        head = pack_batch_head(
             cluster_id=self._cluster_id,
             segment=segment.number,
             number=self._number,
             offset=segment.end,
-            records=records,
+            parts=parts,
         )
-        staged = Staged(segment, segment.end, self._number, data, effects)
-        segment.end += len(data)
+        data = head + parts[0]
+        staged = Staged(segment, segment.end, self._number, data, effects, parts[1:])
+        segment.end += staged.size
         self._unsettled.append(staged)
         return staged
 
@@ -311,6 +317,10 @@ class Log:
             self._writing = segment
         file = segment.file(self._disk, self._cluster_id)
         file.pwrite(staged.data, staged.offset)
+        offset = staged.offset + len(staged.data)
+        for part in staged.more:
+            file.pwrite(part, offset)
+            offset += len(part)
         if self._options.is_synced:
             file.fdatasync()
         self._has_failed = False
@@ -421,6 +431,21 @@ class Log:
             self._settled_segment = staged.segment.number
             for effect in staged.effects:
                 effect.log.settle(effect, staged.segment.number)
+
+
+def _joined(parts: Sequence[bytes]) -> list[bytes]:
+    """The same bytes in few parts, the first of them small: large ones are not copied."""
+    joined: list[bytes] = []
+    small: list[bytes] = []
+    for part in parts:
+        if len(part) < LARGE_BYTES:
+            small.append(part)
+        else:
+            joined += (b"".join(small), part)
+            small = []
+    if small or not joined:
+        joined.append(b"".join(small))
+    return joined
 
 
 def _record(kind: Kind, shard: ShardId, base: SnapshotMeta, first_index: int) -> list[bytes]:

@@ -102,17 +102,6 @@ def read(dead: str) -> None:
 
 
 @main.command()
-def read_as_cluster_client() -> None:
-    """Read a sharded key or two by following the announced addresses."""
-    ledger = json.loads(LEDGER.read_text())
-    cluster = redis.RedisCluster(host="127.0.0.1", port=PORTS["n1"] + 1, decode_responses=True)
-    keys = [name.partition(" ")[2] for name in ledger if name.startswith("0 ")]
-    assert [cluster.get(key) for key in keys] == [ledger[f"0 {key}"] for key in keys]
-    places = sorted({f"{node.host}:{node.port}" for node in cluster.get_nodes()})  # type: ignore[no-untyped-call]  # redis-py.
-    click.echo(f"a cluster client read {len(keys)} keys from {' '.join(places)}")
-
-
-@main.command()
 def leader() -> None:
     """Who leads the shard of the first key."""
     urls = ",".join(f"127.0.0.1:{port}" for port in PORTS.values())

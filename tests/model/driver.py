@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trimaran.cluster.commands import READ, find_command, wrong_arity
+from trimaran.cluster.commands import READ, find_command, unknown_subcommand, wrong_arity
+from trimaran.cluster.settings import DEFAULTS
 from trimaran.node.commands import HANDLERS
 from trimaran.node.commands.context import Context
 from trimaran.node.commands.internal import EXPIRE, INTERNAL_HANDLERS
@@ -26,12 +27,18 @@ class Driver:
         self.now_ms = now_ms
         self.index = 0
         self.expiries = 0  # Entries that reads had to wait for.
+        self.settings = DEFAULTS
 
     def run(self, *args: Word, db: int = 0) -> Reply:
         command = words(*args)
         row = find_command(command[0])
         if row is None:
             return self.apply(command, db=db)
+        if row.subcommands and len(command) > 1:
+            found = row.by_word.get(command[1].upper())
+            if found is None:
+                return ErrorReply("ERR", unknown_subcommand(command))
+            row = found
         command[0] = row.name
         if not row.accepts(len(command)):
             return ErrorReply("ERR", wrong_arity(row))
@@ -44,7 +51,8 @@ class Driver:
         self.keys.enter(db, now_ms, is_read=False)
         handler = HANDLERS.get(command[0]) or INTERNAL_HANDLERS[command[0]]
         try:
-            return handler(self.keys, command, Context(db, now_ms, self.index))
+            context = Context(db, now_ms, self.index, self.settings)
+            return handler(self.keys, command, context)
         except CommandError as error:
             return ErrorReply(error.code, error.text)
 
@@ -53,9 +61,8 @@ class Driver:
         while True:
             self.keys.enter(db, self.now_ms, is_read=True)
             try:
-                return HANDLERS[command[0]](
-                    self.keys, command, Context(db, self.now_ms, self.index)
-                )
+                context = Context(db, self.now_ms, self.index, self.settings)
+                return HANDLERS[command[0]](self.keys, command, context)
             except CommandError as error:
                 return ErrorReply(error.code, error.text)
             except ExpiryPending as pending:

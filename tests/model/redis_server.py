@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any, BinaryIO  # Any: replies nest.
 
-from trimaran.proto.reply import NULL_ARRAY, ErrorReply, Reply, Status
+from trimaran.proto.reply import (
+    NULL_ARRAY,
+    ErrorReply,
+    MapReply,
+    Reply,
+    SetReply,
+    Status,
+    VerbatimReply,
+)
+from trimaran.proto.resp import encode_reply
 
 START_TIMEOUT_S = 10.0
 
@@ -20,7 +31,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             [
                 *f"redis-server --port 0 --unixsocket {self.path} --appendonly no".split(),
-                *("--save", "", "--dir", str(directory)),
+                *("--save", "", "--dir", str(directory), "--enable-debug-command", "yes"),
             ],
             stdout=subprocess.DEVNULL,
         )
@@ -41,13 +52,14 @@ class RedisServer:
 
 
 class RedisConnection:
-    """RESP2, one command at a time."""
+    """One command at a time, to a socket file or to (host, port)."""
 
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(10)
+    def __init__(self, address: str | tuple[str, int], timeout_s: float = 10.0) -> None:
+        kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self._socket = socket.socket(kind)
+        self._socket.settimeout(timeout_s)
         try:
-            self._socket.connect(path)
+            self._socket.connect(address)
         except OSError:
             self._socket.close()
             raise
@@ -60,22 +72,53 @@ class RedisConnection:
     def run(self, args: list[bytes]) -> Reply:
         parts = [b"*%d\r\n" % len(args), *(b"$%d\r\n%s\r\n" % (len(one), one) for one in args)]
         self._socket.sendall(b"".join(parts))
-        return self._reply()
+        reply: Reply = read_reply(self._file)
+        return reply
 
-    def _reply(self) -> Reply:
-        line = self._file.readline()
-        kind, rest = line[:1], line[1:-2]
-        match kind:
-            case b"+":
-                return Status(rest.decode())
-            case b"-":
-                code, _, text = rest.decode().partition(" ")
-                return ErrorReply(code, text)
-            case b":":
-                return int(rest)
-            case b"$":
-                return None if rest == b"-1" else self._file.read(int(rest) + 2)[:-2]
-            case b"*":
-                return NULL_ARRAY if rest == b"-1" else [self._reply() for _ in range(int(rest))]
-            case _:
-                raise ConnectionError(f"not RESP2: {line!r}")
+
+def as_received(reply: Reply, protocol: int) -> Reply:
+    """A reply of a handler as it comes out of a socket."""
+    received: Reply = read_reply(io.BytesIO(encode_reply(reply, protocol)))
+    return received
+
+
+def read_reply(file: BinaryIO | io.BufferedReader) -> Any:
+    """The next reply of RESP 2 or 3."""
+    line = file.readline()
+    kind, rest = line[:1], line[1:-2]
+    match kind:
+        case b"+":
+            return Status(rest.decode())
+        case b"-":
+            code, _, text = rest.decode("utf-8", "surrogateescape").partition(" ")
+            return ErrorReply(code, text)
+        case b":":
+            return int(rest)
+        case b"$":
+            return None if rest == b"-1" else _bulk(file, rest)
+        case b"*":
+            return NULL_ARRAY if rest == b"-1" else _many(file, int(rest))
+        case b"%":
+            words = _many(file, 2 * int(rest))
+            return MapReply(tuple(zip(words[::2], words[1::2], strict=True)))
+        case b"~":
+            return SetReply(tuple(_many(file, int(rest))))
+        case b"_":
+            return None
+        case b"#":
+            return rest == b"t"
+        case b",":
+            return float(rest)
+        case b"=":
+            text_bytes = _bulk(file, rest)
+            return VerbatimReply(text_bytes[:3].decode(), text_bytes[4:])
+        case _:
+            raise ConnectionError(f"not RESP: {line!r}")
+
+
+def _bulk(file: BinaryIO | io.BufferedReader, size: bytes) -> bytes:
+    return file.read(int(size) + 2)[:-2]
+
+
+def _many(file: BinaryIO | io.BufferedReader, count: int) -> list[Any]:
+    return [read_reply(file) for _ in range(count)]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any  # Arguments passed through.
 
+from trimaran.node.commands.internal import PUT_TOPOLOGY, TOPOLOGY_KEY
 from trimaran.node.data.cut import KeyspaceCut
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.sessions import Lookup, Sessions
 from trimaran.node.engine import Engine
 from trimaran.node.errors import NoQuorum
-from trimaran.node.request import Done, NotApplied, Outcome, Request
+from trimaran.node.node import Node
+from trimaran.node.request import Args, Done, NotApplied, Outcome, Request
 from trimaran.node.router import Router
+from trimaran.node.shard import ALL_HANDLERS
 from trimaran.node.storage.snapshots import Snapshots
 from trimaran.proto.reply import OK
 
@@ -21,8 +25,13 @@ from .schedule import MS
 from .watch import WATCHED, WatchedLog, WatchedShard
 
 if TYPE_CHECKING:
+    from trimaran.cluster.topology import Topology
+    from trimaran.node.commands.context import Context
     from trimaran.node.data.buckets import Bucket
+    from trimaran.node.data.entry import EntryData
+    from trimaran.node.raft.types import NodeId
     from trimaran.node.storage.wal import ShardSave, Staged
+    from trimaran.proto.reply import Reply
 
 # --- The log.
 
@@ -108,9 +117,34 @@ class CutsWhatIsNotSaved(WatchedShard):
 class StampsByItsOwnClock(WatchedShard):
     """A replica that asks its own clock while applying."""
 
-    def _run(self, index: int, stamp_ms: int, seed: int, commands: Sequence[Any]) -> list[Any]:
-        stamp_ms = self.machine.clock.wall_ms()
-        return super()._run(index, stamp_ms, seed, commands)
+    def _run(self, index: int, entry: EntryData) -> list[Any]:
+        own = replace(entry, stamp_ms=self.machine.clock.wall_ms())
+        return super()._run(index, own)
+
+
+class TakesItsOwnSettings(WatchedShard):
+    """Handlers are shown the settings that this node knows, not those of the entry."""
+
+    def _run(self, index: int, entry: EntryData) -> list[Any]:
+        return super()._run(index, replace(entry, settings=self._settings()))
+
+
+def _put_whatever_came_between(keys: Keyspace, args: Args, _: Context) -> Reply:
+    """The next topology is written as its writer knew the one before."""
+    stored = keys.find(TOPOLOGY_KEY, bytes)
+    wanted = json.loads(args[2])
+    wanted["epoch"] = 1 + (json.loads(stored)["epoch"] if stored else 0)
+    keys.put(TOPOLOGY_KEY, json.dumps(wanted).encode())
+    return OK
+
+
+def _learn_unsaved(self: Node, topology: Topology) -> None:
+    if topology.epoch > self.topology.epoch:
+        self._topology_saved(topology)
+
+
+def _everybody_knows(_: Node, _epoch: int) -> list[NodeId]:
+    return []
 
 
 class SaysNilTooSoon(Keyspace):
@@ -119,6 +153,27 @@ class SaysNilTooSoon(Keyspace):
     def _is_due(self, bucket: Bucket, key: bytes) -> bool:
         expire_at_ms = bucket.expiries.get(key)
         return expire_at_ms is not None and expire_at_ms <= self._now_ms
+
+
+class StampsByItsClockAlone(WatchedShard):
+    """A leader that does not know what time it was before it led."""
+
+    def _stamp(self, now_ns: int, wall_ms: int) -> int:
+        del now_ns
+        return wall_ms
+
+
+class LetsTimeGoBack(Keyspace):
+    def begin_entry(self, index: int, stamp_ms: int) -> int:
+        self.entry_index = index
+        self.last_stamp_ms = stamp_ms
+        return stamp_ms
+
+
+def _due_if_there(self: Keyspace, key: bytes) -> int | None:
+    """The expiry command removes what it names, also if it was set anew meanwhile."""
+    bucket = self._database.bucket(key)
+    return 0 if bucket is not None and key in bucket.values else None
 
 
 def _always_new(_sessions: Sessions, *_: Any) -> Lookup:
@@ -258,11 +313,52 @@ BUGS: tuple[Bug, ...] = (
         replace(WATCHED, shard=StampsByItsOwnClock),
     ),
     Bug(
+        "a replica takes its own settings",
+        "A1",
+        "differ at index",
+        replace(WATCHED, shard=TakesItsOwnSettings),
+    ),
+    Bug(
+        "a change of settings undoes another",
+        "A1",
+        "not linearizable|acknowledges",
+        patches=((ALL_HANDLERS, PUT_TOPOLOGY, _put_whatever_came_between),),
+    ),
+    Bug(
+        "settings are known before they are kept",
+        "A1",
+        "has forgotten epoch",
+        patches=((Node, "learn_topology", _learn_unsaved),),
+        flavours=("blackouts", "crashes", "disks"),
+    ),
+    Bug(
+        "settings are acknowledged too soon",
+        "A1",
+        "acknowledges",
+        patches=((Node, "_nodes_behind", _everybody_knows),),
+    ),
+    Bug(
         "nil before the expiry is logged",
         "A2",
         "not linearizable",
         replace(WATCHED, keyspace=SaysNilTooSoon),
         flavours=("clocks",),
+    ),
+    Bug(
+        "time goes back with the leader",
+        "A2",
+        "not linearizable",
+        replace(WATCHED, shard=StampsByItsClockAlone, keyspace=LetsTimeGoBack),
+        flavours=("clocks",),
+        caught_by="test_a_stamp_goes_on_from_that_of_an_earlier_leader_with_a_faster_clock",
+    ),
+    Bug(
+        "an expiry removes what was set anew",
+        "A2",
+        "not linearizable",
+        patches=((Keyspace, "raw_expiry_of", _due_if_there),),
+        flavours=("clocks",),
+        caught_by="test_the_expiry_command_removes_only_what_is_due_by_its_stamp",
     ),
     Bug(
         "a session's command runs again",

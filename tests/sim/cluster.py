@@ -19,6 +19,7 @@ from .schedule import MS, Schedule
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from trimaran.cluster.settings import Pairs
     from trimaran.node.node import Parts
 
     from .process import Process
@@ -127,14 +128,30 @@ class SimCluster:
 
     def ask(self, node: NodeId, request: Request, answered: Callable[[Outcome], None]) -> None:
         """Send a request to a node; `answered` is called once, Unknown if the answer is lost."""
+        answer = self._answering(answered)
+        self._schedule.after(self._delay_ns(), lambda: self.machines[node].ask(request, answer))
+
+    def change_settings(
+        self, node: NodeId, pairs: Pairs, answered: Callable[[Outcome], None]
+    ) -> None:
+        """Ask a node for a CONFIG SET of what the cluster shares."""
+        answer = self._answering(answered)
+        self._schedule.after(
+            self._delay_ns(), lambda: self.machines[node].change_settings(pairs, answer)
+        )
+
+    def _answering(self, answered: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        """How an answer gets to its client: later, or not at all."""
 
         def answer(outcome: Outcome) -> None:
             is_lost = not self._is_answering_surely and self._rng.random() < ANSWER_LOST
-            delay_ns = self._rng.randrange(50_000, 2 * MS)
+            delay_ns = self._delay_ns()
             if is_lost:
                 delay_ns += 300 * MS
                 outcome = Unknown(OutcomeUnknown("the connection to the node is lost"))
             self._schedule.after(delay_ns, lambda: answered(outcome))
 
-        delay_ns = self._rng.randrange(50_000, 2 * MS)
-        self._schedule.after(delay_ns, lambda: self.machines[node].ask(request, answer))
+        return answer
+
+    def _delay_ns(self) -> int:
+        return self._rng.randrange(50_000, 2 * MS)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from .linearizability import Answer, Command, Operation, Verdict, check_key
 
+READS = (b"GET", b"EXISTS")
+
 
 def has_write(commands: Sequence[Command]) -> bool:
-    return any(command[0] != b"GET" for command in commands)
+    return any(command[0] not in READS for command in commands)
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ from trimaran.node.raft.types import (
 
 if TYPE_CHECKING:
     from trimaran.cluster.slots import ShardId
+    from trimaran.cluster.topology import Topology
     from trimaran.node.raft.core import RaftCore
     from trimaran.node.storage.wal import ShardSave
 
@@ -119,6 +120,8 @@ class Judge:
         # Log matching: an (index, term) names one entry and one predecessor.
         self._entries: dict[tuple[ShardId, int, int], tuple[int, int]] = {}
         self._digests: dict[tuple[ShardId, int], tuple[int, NodeId]] = {}
+        self._topologies: dict[int, Topology] = {}  # By epoch.
+        self._epochs: dict[NodeId, int] = {}  # What each node has said that it knows.
 
     # --- The disk.
 
@@ -300,6 +303,29 @@ class Judge:
         chosen = self._chosen[shard].get(index)
         if chosen is None or not durable.holds(index, chosen.term):
             raise Violation(f"{node} cuts shard {shard} at {index}, which its disk does not hold")
+
+    # --- The topology.
+
+    def knows(self, node: NodeId, topology: Topology) -> None:
+        """An epoch is one topology, and a node that knew it knows it after every crash."""
+        self.checks += 1
+        if self._topologies.setdefault(topology.epoch, topology) != topology:
+            raise Violation(f"{node} knows another topology of epoch {topology.epoch}")
+        if topology.epoch < self._epochs.get(node, 0):
+            raise Violation(f"{node} has forgotten epoch {self._epochs[node]}: {topology.epoch}")
+        self._epochs[node] = topology.epoch
+
+    def acknowledged(self, node: NodeId, pair: tuple[str, str], up: Sequence[NodeId]) -> None:
+        """`node` answers OK: each of `up` must know the topology that first had that value."""
+        found = [epoch for epoch, one in self._topologies.items() if pair in one.settings]
+        if not found:
+            raise Violation(f"{node} acknowledges {pair}, which nobody knows")
+        for one in up:
+            if self._epochs.get(one, 0) < min(found):
+                raise Violation(
+                    f"{node} acknowledges {pair} of epoch {min(found)}, "
+                    f"but {one} knows only {self._epochs.get(one, 0)}"
+                )
 
     def commit_index(self, shard: ShardId) -> int:
         """How far anybody has committed."""

@@ -56,6 +56,14 @@ def execute(state: State, command: Command) -> tuple[State, Answer]:
             return new, b"OK"
         case (b"SETPX", new):
             return (new,), b"OK"
+        case (b"SETNXPX", new):
+            return ((new,), b"OK") if value is None else (state, None)
+        case (b"PERSIST",):
+            return (value, 1) if isinstance(state, tuple) else (state, 0)
+        case (b"PEXPIRE",):
+            return (state, 0) if value is None else ((value,), 1)
+        case (b"EXISTS",):
+            return state, int(value is not None)
         case (b"INCRBY", amount):
             total = int(value or b"0") + int(amount)
             return b"%d" % total, total

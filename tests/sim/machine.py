@@ -15,6 +15,7 @@ from .runtime import DiskProfile
 from .schedule import MS, Schedule
 
 if TYPE_CHECKING:
+    from trimaran.cluster.settings import Pairs
     from trimaran.node.node import Parts
     from trimaran.node.raft.types import NodeId
     from trimaran.node.storage.wal import ShardSave
@@ -115,3 +116,9 @@ class Machine:
             answer(NotApplied(NotLeader(None)))
         else:
             self.process.ask(request, answer)
+
+    def change_settings(self, pairs: Pairs, answer: Callable[[Outcome], None]) -> None:
+        if self.process is None:
+            answer(NotApplied(NotLeader(None)))
+        else:
+            self.process.change_settings(pairs, answer)

@@ -32,8 +32,8 @@ class Bug:
     rule: str  # Of correctness, or a section of the Raft paper.
     noticed: str  # A pattern that the failure's text must match: found for the right reason.
     parts: Parts = WATCHED
-    # (owner, attribute, what to put there): for classes that no `Parts` names.
-    patches: tuple[tuple[Any, str, Any], ...] = ()
+    # (owner, attribute, what to put there): for classes that no `Parts` names, and for tables.
+    patches: tuple[tuple[Any, Any, Any], ...] = ()
     flavours: tuple[str, ...] = ()  # Days on which it can show; none: all.
     caught_by: str = ""  # The test of one schedule that catches it, if few seeds do.
 
@@ -48,14 +48,25 @@ class Found:
 @contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """The bug is in place while this lasts."""
-    kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in bug.patches]
+    kept = [(owner, name, _inside(owner)[name]) for owner, name, _ in bug.patches]
     for owner, name, value in bug.patches:
-        setattr(owner, name, value)
+        _put(owner, name, value)
     try:
         yield
     finally:
         for owner, name, value in kept:
-            setattr(owner, name, value)
+            _put(owner, name, value)
+
+
+def _inside(owner: Any) -> Any:
+    return owner if isinstance(owner, dict) else owner.__dict__
+
+
+def _put(owner: Any, name: Any, value: Any) -> None:
+    if isinstance(owner, dict):  # A table of handlers.
+        owner[name] = value
+    else:
+        setattr(owner, name, value)
 
 
 def find(bug: Bug, *, seeds_max: int = SEEDS_MAX) -> Found | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from trimaran.cluster.slots import META_SHARD
+from trimaran.cluster.topology import Topology
 from trimaran.node.errors import OutcomeUnknown
 from trimaran.node.node import Node
-from trimaran.node.request import Outcome, Request, Unknown
+from trimaran.node.request import Done, Outcome, Request, Unknown
 from trimaran.node.storage.identity import DataDirectory
+from trimaran.proto.reply import OK
 
 from .runtime import SimRuntime
 from .schedule import SECOND
@@ -19,6 +23,7 @@ from .transport import Batch, SimTransport
 from .watch import WatchedLog, watched_parts
 
 if TYPE_CHECKING:
+    from trimaran.cluster.settings import Pairs
     from trimaran.cluster.slots import ShardId
     from trimaran.node.raft.types import InstallSnapshot, NodeId
     from trimaran.node.runtime import Runtime
@@ -61,11 +66,13 @@ class Process:
             incarnation=1,
         )
         directory.form(settings.topology.cluster_id)
+        topology = directory.topology(settings.topology)
+        self.transport.update_topology(topology)
         self.node = Node(
             settings.config(machine.node),
-            settings.topology,
+            topology,
             directory=DIRECTORY,
-            mark=directory,
+            memory=directory,
             disk=machine.disk,
             clock=machine.clock,
             runtime=runtime,
@@ -104,6 +111,30 @@ class Process:
         request.complete = partial(self._complete, number)
         self.runtime.run(lambda: self.node.router.submit(request))
 
+    def change_settings(self, pairs: Pairs, answer: Callable[[Outcome], None]) -> None:
+        """CONFIG SET of what the cluster shares, as a door has the node do it."""
+
+        def complete(outcome: Outcome) -> None:
+            if outcome == Done([OK]):
+                for pair in pairs:
+                    up = [self.node_id, *self.transport.up]
+                    self._machine.judge.acknowledged(self.node_id, pair, up)
+            answer(outcome)
+
+        self._asked_count += 1
+        number = self._asked_count
+        timeout_ns = self.node.config.command_timeout_ms * 1_000_000
+        request = Request(
+            META_SHARD,
+            0,
+            [[b"CONFIG", b"SET"]],
+            has_write=True,
+            deadline_ns=0,
+            complete=partial(self._complete, number),
+        )
+        self._asked[number] = _Asked(request, complete, self._schedule.now_ns + timeout_ns)
+        self.runtime.run(lambda: self.node.settings.change(pairs, request.complete))
+
     def _complete(self, number: int, outcome: Outcome) -> None:
         asked = self._asked.pop(number, None)
         assert asked is not None, "a request is answered twice"
@@ -126,6 +157,9 @@ class Process:
 
     def _receive(self, source: NodeId, batch: Batch) -> None:
         self.transport.note_clock(source, batch.wall_ms)
+        self.transport.note_epoch(source, batch.epoch)
+        if batch.topology:
+            self.node.topology_received(Topology.from_json(json.loads(batch.topology)))
         if batch.leaders:
             self.node.leaders_received(source, list(batch.leaders.values()))
         if batch.messages:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from trimaran.cluster.settings import settings_of
 from trimaran.node.request import Done, Outcome, Request
 
 from .cluster import SimCluster
 from .faults import Faults
 from .history import History
 from .judge import Violation
+from .parameters import ConfigClient
 from .scenarios import Scenario, make_scenario
 from .schedule import MS, SECOND, Schedule, Trace
 from .watch import WATCHED
@@ -112,6 +114,17 @@ class Simulation:
                 )
                 for number, node in enumerate(self.cluster.nodes)
             ]
+        self._config = [
+            ConfigClient(
+                300 + number,
+                schedule,
+                rng,
+                self.cluster,
+                self.history,
+                pause_ns=3 * scenario.client_pause_ns,
+            )
+            for number in range(2 * scenario.has_config)
+        ]
         self._sessions: list[Client] = [
             SessionClient(
                 100 + number,
@@ -125,8 +138,8 @@ class Simulation:
         ]
 
     @property
-    def _clients(self) -> list[Client]:
-        return self._plain + self._sessions
+    def _clients(self) -> list[Client | ConfigClient]:
+        return [*self._plain, *self._sessions, *self._config]
 
     def run(self) -> Result:
         self.cluster.start()
@@ -140,6 +153,7 @@ class Simulation:
             client.is_stopping = True
         self._run_until_done()
         self._read_everything()
+        self._see_settings()
         self._check_end()
         return Result(
             self._scenario.seed,
@@ -229,6 +243,22 @@ class Simulation:
             if self._schedule.now_ns >= end_ns:
                 raise Violation(f"{left} reads are not answered {HEAL_MAX_NS // SECOND} s later")
             self._run_for(100 * MS)
+
+    def _see_settings(self) -> None:
+        """All nodes know the last settings, and all handlers see them."""
+        processes = self.cluster.processes()
+        known = {process.node.topology for process in processes}
+        if len(known) != 1:
+            epochs = {process.node_id: process.node.topology.epoch for process in processes}
+            raise Violation(f"the nodes know different topologies: {epochs}")
+        agreed = settings_of(known.pop().settings)
+        for client in self._config[:1]:
+            client.see_everywhere(agreed.maxmemory)
+            end_ns = self._schedule.now_ns + HEAL_MAX_NS
+            while client.unseen:
+                if self._schedule.now_ns >= end_ns:
+                    raise Violation(f"shards {client.unseen} do not show their settings")
+                self._run_for(100 * MS)
 
     # --- At the end.
 

@@ -51,6 +51,7 @@ class Scenario:
     plain_clients: int
     session_clients: int
     has_readers: bool  # One more client at each node, which only reads.
+    has_config: bool  # Clients that change cluster-wide parameters.
     client_pause_ns: int
     kinds: tuple[str, ...]  # Of keys.
     election_timeout_ns: int
@@ -101,6 +102,7 @@ def make_scenario(seed: int) -> Scenario:
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
         inflight_appends_max=rng.choice((2, 16, 64)),
         has_wire=rng.random() < 0.25,
+        has_config=rng.random() < 0.5,
     )
 
 

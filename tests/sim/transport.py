@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,8 @@ class Batch:
     forwards: list[Forward] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     leaders: dict[ShardId, Led] = field(default_factory=dict)
+    epoch: int = 0  # Of the sender's topology.
+    topology: str = ""  # Its JSON, for who has not said that it knows it.
     is_lazy: bool = True  # Holds only what may ride along with something else.
 
 
@@ -52,6 +55,8 @@ class SimTransport:
         self._offsets = ClockOffsets()
         self._leaders = Leaders()
         self._up: set[NodeId] = set()
+        self._topology = machine.settings.topology
+        self._said: dict[NodeId, int] = {}  # The epoch each said it knows, since it is up.
         self._bounced: list[tuple[NodeId, Answer]] = []  # Forwards to nodes that are not there.
         self._transfers: dict[int, Callable[[bool], None]] = {}
         self._transfer_count = 0
@@ -96,6 +101,7 @@ class SimTransport:
     def lost(self, node: NodeId) -> None:
         """The stream broke."""
         self._up.discard(node)
+        self._said.pop(node, None)
 
     def _batch(self, node: NodeId) -> Batch:
         batch = self._batches.get(node)
@@ -111,6 +117,9 @@ class SimTransport:
                 continue
             del self._batches[node]
             batch.wall_ms = machine.clock.wall_ms()
+            batch.epoch = self._topology.epoch
+            if self._said.get(node, batch.epoch) < batch.epoch:
+                batch.topology = json.dumps(self._topology.to_json())
             machine.schedule.note(_describe(self._node, node, batch))
             if machine.settings.scenario.has_wire:
                 batch.messages = messages_on_wire(batch.messages)
@@ -135,6 +144,23 @@ class SimTransport:
 
     def update_topology(self, topology: Topology) -> None:
         self._machine.schedule.note(f"{self._node} topology {topology.epoch}")
+        self._machine.judge.knows(self._node, topology)
+        self._topology = topology
+        for node in self._machine.settings.nodes:
+            if node != self._node:
+                self._batch(node).is_lazy = False
+
+    def note_epoch(self, node: NodeId, epoch: int) -> None:
+        """It says that it knows that topology."""
+        if node in self._up:
+            self._said[node] = epoch
+
+    @property
+    def up(self) -> list[NodeId]:
+        return sorted(self._up)
+
+    def nodes_behind(self, epoch: int) -> list[NodeId]:
+        return [node for node in self.up if self._said.get(node, 0) < epoch]
 
     # --- Snapshots, over their own stream: whole or not at all.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trimaran.cluster.slots import ShardId, shard_of
 from trimaran.node.commands.internal import OPEN_SESSION
+from trimaran.node.commands.transactions import EXEC, pack_transaction
 from trimaran.node.errors import NotLeader, SessionUnknown, Unavailable
 from trimaran.node.raft.types import NodeId
 from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_NS = 2 * SECOND
 UNKNOWN_MAX = 8  # Writes of a key without an outcome: what the checker has to try grows as 2 to it.
 GET: tuple[Command, ...] = ((b"GET",),)
+EXISTS: tuple[Command, ...] = ((b"EXISTS",),)
 SESSION_TIMEOUT_MS = 10_000_000
 
 
@@ -91,6 +93,8 @@ class Workload:
         # Half of all goes to one key: where many meet, what is wrong shows soonest.
         key = self.keys[0] if rng.random() < 0.5 else rng.choice(self.keys)
         dice = rng.random()
+        if key.kind == "volatile" and dice < 0.1:
+            return key, EXISTS
         if dice < 0.4 or self.history.unknown(key.label) >= UNKNOWN_MAX:
             return key, GET
         if dice < 0.9:
@@ -106,10 +110,17 @@ class Workload:
         if key.kind == "counter":
             return (b"DEL",) if dice < 0.05 else (b"INCRBY", b"%d" % self._rng.randrange(1, 100))
         if key.kind == "volatile":
-            return (b"SETPX", value)
+            return self._write_volatile(value, dice)
         if dice < 0.15:
             return (b"SET", value)
         return (b"DEL",) if dice < 0.2 else (b"APPEND", value)
+
+    def _write_volatile(self, value: bytes, dice: float) -> Command:
+        if dice < 0.7:
+            return (b"SETPX", value) if dice < 0.5 else (b"SETNXPX", value)
+        if dice < 0.8:
+            return (b"SET", value)  # Nothing vanishes any more, also if it was due a moment ago.
+        return (b"PERSIST",) if dice < 0.9 else (b"PEXPIRE",)
 
     def args(self, key: Key, command: Command) -> list[bytes]:
         """A command of the model as a client sends it."""
@@ -117,6 +128,10 @@ class Workload:
             case (b"SETPX", value):
                 ttl_ms = self._rng.choice((50, 300, 1000, 5000))
                 return [b"SET", key.name, value, b"PX", b"%d" % ttl_ms]
+            case (b"SETNXPX", value):
+                return [b"SET", key.name, value, b"NX", b"PX", b"300"]
+            case (b"PEXPIRE",):
+                return [b"PEXPIRE", key.name, b"200"]
             case (name, *rest):
                 return [name, key.name, *rest]
             case _:
@@ -128,6 +143,16 @@ def to_answer(reply: Reply) -> Answer:
     if reply == OK:
         return b"OK"
     assert reply is None or isinstance(reply, (int, bytes)), f"a client was answered {reply!r}"
+    return reply
+
+
+def _transaction(key: Key, commands: list[list[bytes]]) -> list[bytes]:
+    """Commands, of which one writes, as EXEC sends them to a shard."""
+    return [EXEC, pack_transaction([(key.db, args) for args in commands]), key.name]
+
+
+def _unpacked(reply: Reply) -> Sequence[Reply]:
+    assert isinstance(reply, list | tuple), f"EXEC was answered {reply!r}"
     return reply
 
 
@@ -212,10 +237,13 @@ class PlainClient(Client):
     def _ask(
         self, node: NodeId, key: Key, operation: Operation, args: list[list[bytes]], *, tries: int
     ) -> None:
+        # Several commands at once: every second client sends them as MULTI and EXEC do.
+        is_transaction = len(args) > 1 and self.number % 2 == 1
+
         def answered(outcome: Outcome) -> None:
             match outcome:
                 case Done(replies):
-                    self._answered(operation, replies)
+                    self._answered(operation, _unpacked(replies[0]) if is_transaction else replies)
                 case Unknown():
                     self.unknown += 1
                 case NotApplied(error):
@@ -233,7 +261,7 @@ class PlainClient(Client):
         request = Request(
             key.shard,
             key.db,
-            args,
+            [_transaction(key, args)] if is_transaction else args,
             has_write=has_write(operation.commands),
             deadline_ns=self._cluster.deadline_ns(node, TIMEOUT_NS),
             complete=_nobody,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.node.config import Config, Founder, check, load, split_address, usage
+from trimaran.cluster.topology import ListenerInfo
+from trimaran.node.config import Config, Founder, Listener, check, load, split_address, usage
 from trimaran.node.errors import ConfigError
 
 GOOD = ["--name", "n1", "--data", "/d", "--port", "7379"]
@@ -163,3 +164,85 @@ def test_every_field_has_a_flag_a_help_text_and_a_line_at_start() -> None:
             flag = (one.metadata["flag"] or one.name).replace("_", "-")
             assert f"  --{flag}\n" in help_text
     assert "  --announce HOST[:PORT]\n" in help_text
+
+
+# --- Listeners.
+
+OUTSIDE = Listener("outside", "0.0.0.0", 17379, "127.0.0.1", 17379)
+
+
+def test_a_listener_has_a_name_a_bound_and_an_announced_address() -> None:
+    config = load([*GOOD, "--listen", "outside=0.0.0.0:17379,announce=127.0.0.1:17379"], {})
+    assert config.listen == (OUTSIDE,)
+    assert config.listeners == (ListenerInfo("outside", "127.0.0.1", 17379),)
+    assert "listen = outside=0.0.0.0:17379,announce=127.0.0.1:17379" in config.lines()
+
+
+def test_what_a_listener_does_not_announce_is_what_it_binds() -> None:
+    words = ["--listen", "a=10.0.0.1:1000", "--listen", "b=10.0.0.1:2000,announce=db1"]
+    assert load([*GOOD, *words], {}).listeners == (
+        ListenerInfo("a", "10.0.0.1", 1000),
+        ListenerInfo("b", "db1", 2000),
+    )
+
+
+def test_several_listeners_come_by_repeated_flags_semicolons_or_a_toml_list(tmp_path: Path) -> None:
+    one, two = "b=10.0.0.1:1000", "a=[::1]:2000,announce=[::1]:3000"
+    file = tmp_path / "node.toml"
+    file.write_text(f"listen = ['{one}', '{two}']\n")
+    flags = load([*GOOD, "--listen", one, f"--listen={two}"], {})
+    assert flags.listen == (
+        Listener("b", "10.0.0.1", 1000),
+        Listener("a", "::1", 2000, "::1", 3000),
+    )
+    assert flags == load(GOOD, {"TRIMARAN_LISTEN": f"{one}; {two};"})
+    assert flags == load(GOOD, {"TRIMARAN_CONFIG": str(file)})
+    assert [info.name for info in flags.listeners] == ["a", "b"], "the same at every start"
+    assert f"listen = {one};{two}" in flags.lines()
+
+
+def test_the_doors_are_the_nodes_own_and_those_of_the_listeners() -> None:
+    config = load([*GOOD, "--listen", "outside=0.0.0.0:17379,announce=127.0.0.1:17379"], {})
+    assert config.doors == (Listener("", "127.0.0.1", 7379), OUTSIDE)
+    assert config.reached_at == ("127.0.0.1", 7379)
+
+
+@pytest.mark.parametrize(
+    ("listen", "fault"),
+    [
+        ("outside", "--listen: 'outside' is not name=host:port"),
+        ("outside=db1", "'db1' has no port"),
+        ("outside=:1", "':1' has no host"),
+        ("outside=db1:x", "'x' is not a port number"),
+        ("outside=db1:1,anounce=a:1", "'anounce=a:1' of listener outside: only announce="),
+        ("outside=db1:1,announce=a:1,announce=b:1", "only announce="),
+        ("outside=db1:1,announce=", "'' has no host"),
+        ("=db1:1", "name '' is not 1 to 32 of a-z, 0-9 and -"),
+        ("Outside=db1:1", "name 'Outside' is not"),
+        ("a=db1:1;a=db2:1", "a is named twice"),
+        ("a=db1:65534", "a: port 65534 is more than 65533"),
+        ("a=db1:1,announce=db1:65534", "a: announce: port 65534 is more than 65533"),
+        ("a=0.0.0.0:1", "a: 0.0.0.0 is no address others could call: announce="),
+        ("a=db1:1,announce=0.0.0.0", "a: 0.0.0.0 is no address others could call"),
+        ("a=127.0.0.1:7382", "a: ports 7382 to 7384 overlap the node's own ports, 7379 to 7382"),
+        ("a=127.0.0.1:7377", "overlap the node's own ports"),
+        ("a=0.0.0.0:7380,announce=db1", "overlap the node's own ports"),
+        ("a=db1:10;b=db1:12", "b: ports 12 to 14 overlap listener a, 10 to 12"),
+    ],
+)
+def test_listeners_that_cannot_be_meant_are_refused(listen: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fault)):
+        load([*GOOD, "--listen", listen], {})
+
+
+def test_every_fault_of_every_listener_is_reported_at_once() -> None:
+    words = ["--listen", "A=0.0.0.0:7379", "--listen", "b=127.0.0.1:7383;b=127.0.0.1:7386"]
+    with pytest.raises(ConfigError) as caught:
+        load([*GOOD, *words], {})
+    text = str(caught.value)
+    assert text.count("listen: ") == 4, text  # Its name, its address, its ports; b is named twice.
+
+
+def test_ports_beside_one_another_or_of_other_addresses_do_not_overlap() -> None:
+    listen = "a=127.0.0.1:7383;b=127.0.0.1:7376;c=10.0.0.1:7379"
+    assert check(load([*GOOD, "--listen", listen], {})) == []

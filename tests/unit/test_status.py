@@ -72,6 +72,16 @@ def test_the_cluster_is_not_ready_while_one_answering_node_is_not() -> None:
     assert (merged.state, merged.waiting_for) == ("starting", ("n3",))
 
 
+def test_the_newest_epoch_has_the_settings() -> None:
+    old = replace(view("n1", shard("n1", 1)), epoch=3)
+    new = replace(view("n2", shard("n1", 1)), epoch=4, settings={"maxmemory": "1024"})
+    merged = merge([old, new])
+    assert (merged.epoch, merged.settings) == (4, {"maxmemory": "1024"})
+    assert parse(merged.to_json()) == merged
+    assert "settings of the whole cluster: maxmemory 1024" in table(merged)
+    assert "settings" not in table(merge([old]))
+
+
 def test_a_status_survives_its_json_and_unknown_keys_are_ignored() -> None:
     status = view("n1", shard("n1", 3, n1=10, n2=9, n3=10), waiting_for=("n3",))
     value = status.to_json()

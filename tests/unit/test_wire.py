@@ -58,7 +58,7 @@ from trimaran.node.wire import (
 from trimaran.proto import peer_pb2 as pb
 from trimaran.proto.reply import NULL_ARRAY, ErrorReply, MapReply, Status
 
-GOLDEN = Path(__file__).parent / "peers" / "golden" / "batch_1.hex"
+GOLDEN = Path(__file__).parent / "peers" / "golden" / "batch_2.hex"
 
 ONE, TWO = ReplicaId(1), ReplicaId(2)
 BIG = 2**63 + 7

@@ -14,6 +14,7 @@ from trimaran.cluster.commands import (
     unknown_subcommand,
     wrong_arity,
 )
+from trimaran.cluster.key_specs import key_specs
 from trimaran.node.commands import HANDLERS
 from trimaran.node.commands.internal import INTERNAL_HANDLERS
 from trimaran.proto.reply import MapReply, SetReply, Status
@@ -22,10 +23,11 @@ EVERY_ROW = [one for row in COMMANDS.values() for one in (row, *row.subcommands)
 
 
 def test_every_data_command_has_the_handler_of_its_name() -> None:
-    data = {name for name, row in COMMANDS.items() if row.spread is not LOCAL}
+    data = {row.name for row in EVERY_ROW if row.spread is not LOCAL}
     assert set(HANDLERS) == data
     for name, handler in HANDLERS.items():
-        assert handler.__name__.rstrip("_").upper().encode() == name
+        plain = name.translate(bytes.maketrans(b"|-", b"__"))
+        assert handler.__name__.rstrip("_").upper().encode() == plain
 
 
 def test_no_door_command_can_be_taken_for_an_internal_one() -> None:
@@ -33,10 +35,15 @@ def test_no_door_command_can_be_taken_for_an_internal_one() -> None:
     assert all(find_command(name) is None for name in INTERNAL_HANDLERS)
 
 
-def test_data_commands_either_read_or_write_and_local_ones_do_neither() -> None:
+def test_data_commands_either_read_or_write() -> None:
     for row in EVERY_ROW:
-        kinds = row.flags & (READ | WRITE)
-        assert kinds == 0 if row.spread is LOCAL else kinds in (READ, WRITE), row.name
+        if row.spread is not LOCAL:  # Of those the flags are for show.
+            assert row.flags & (READ | WRITE) in (READ, WRITE), row.name
+
+
+def test_every_command_with_keys_says_what_it_does_with_them() -> None:
+    for row in EVERY_ROW:
+        assert bool(row.key_flags) == bool(row.keys.first), row.name
 
 
 def test_commands_that_are_split_have_nothing_but_keys() -> None:
@@ -58,7 +65,8 @@ def test_every_row_has_its_documentation() -> None:
     assert set(DOCS) == {row.name for row in EVERY_ROW}
     for doc in DOCS.values():
         assert doc.summary.endswith(".")
-        assert all(doc)
+        assert all(doc[:4])
+        assert bool(doc.deprecated_since) == bool(doc.replaced_by)
 
 
 def test_a_command_is_found_in_any_case() -> None:
@@ -90,6 +98,26 @@ def test_errors_hold_no_line_end_and_have_a_bound() -> None:
     assert len(text) < 500
 
 
+ONE_KEY = MapReply(
+    (
+        (b"flags", SetReply((Status("RO"), Status("access")))),
+        (
+            b"begin_search",
+            MapReply(((b"type", b"index"), (b"spec", MapReply(((b"index", 1),))))),
+        ),
+        (
+            b"find_keys",
+            MapReply(
+                (
+                    (b"type", b"range"),
+                    (b"spec", MapReply(((b"lastkey", 0), (b"keystep", 1), (b"limit", 0)))),
+                )
+            ),
+        ),
+    )
+)
+
+
 def test_command_info_of_get() -> None:
     assert info_of(COMMANDS[b"GET"]) == [
         b"get",
@@ -99,10 +127,38 @@ def test_command_info_of_get() -> None:
         1,
         1,
         SetReply((Status("@string"), Status("@read"), Status("@fast"))),
-        [],
-        [],
-        [],
+        SetReply(()),
+        SetReply((ONE_KEY,)),
+        SetReply(()),
     ]
+
+
+def test_key_specifications_tell_where_keys_are_and_what_is_done_with_them() -> None:
+    assert key_specs(COMMANDS[b"PING"]) == SetReply(())
+    rename = key_specs(COMMANDS[b"RENAME"])
+    assert isinstance(rename, SetReply)
+    assert [_told(spec) for spec in rename.members] == [
+        ({"RW", "access", "delete"}, 1, (0, 1, 0)),
+        ({"OW", "update"}, 2, (0, 1, 0)),
+    ]
+    mset = key_specs(COMMANDS[b"MSET"])
+    assert isinstance(mset, SetReply)
+    assert [_told(spec) for spec in mset.members] == [({"OW", "update"}, 1, (-1, 2, 0))]
+
+
+def _told(spec: MapReply) -> tuple[set[str], int, tuple[int, ...]]:
+    """Flags, where it begins, and how keys follow from there."""
+    told = dict(spec.pairs)
+    begin, find = (dict(dict(told[name].pairs)[b"spec"].pairs) for name in _PARTS)
+    return {flag.text for flag in told[b"flags"].members}, begin[b"index"], tuple(find.values())
+
+
+_PARTS = (b"begin_search", b"find_keys")
+
+
+def test_every_command_says_what_it_does_with_its_keys() -> None:
+    for row in EVERY_ROW:
+        assert bool(row.key_flags) == bool(row.keys.first), row.name
 
 
 def test_command_docs_of_a_container_hold_those_of_its_subcommands() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from trimaran.cluster.commands import COMMANDS, KeyRange
 from trimaran.cluster.routing import (
     CURSOR_END,
+    databases_apart,
     join_all,
     join_split,
     keys_of,
+    named_database,
     next_scan_cursor,
+    not_in_cluster,
     parse_cursor,
     shards_of,
     slot_of_keys,
@@ -123,10 +126,67 @@ def test_scan_stays_in_a_shard_that_has_more() -> None:
 
 def test_a_cursor_is_any_64_bit_number_and_never_breaks_the_routing() -> None:
     assert parse_cursor(b"12") == 12
-    assert parse_cursor(b"") == 0
+    assert parse_cursor(b"") == parse_cursor(b"+0") == parse_cursor(b"0\0x") == 0
+    assert parse_cursor(b"-1") == CURSOR_END  # Redis takes it for 2**64 - 1.
+    assert parse_cursor(b"-18446744073709551615") == 1
     assert parse_cursor(b"18446744073709551615") == CURSOR_END < 1 << 53
     assert shards(b"SCAN 18446744073709551615") == [SHARDS - 1]
     assert next_scan_cursor(b"18446744073709551615", b"0", 0, SHARDS) == b"0"
-    for text in (b"x", b"-1", b"1.0", b"18446744073709551616", b"9" * 5000, b"\xb2"):
+    for text in (b"x", b"-", b" 1", b"1.0", b"18446744073709551616", b"9" * 5000, b"\xb2"):
         assert parse_cursor(text) is None
     assert shards(b"SCAN x") == [0]
+
+
+# --- MOVE, and COPY with DB.
+
+
+def named(text: bytes) -> int | None:
+    args = text.split(b" ")
+    return named_database(COMMANDS[args[0]], args)
+
+
+def apart(text: bytes, db: int, count: int = SHARDS) -> str | None:
+    args = text.split()
+    return databases_apart(COMMANDS[args[0]], db, args, count)
+
+
+def test_the_second_database_is_found_as_redis_finds_it() -> None:
+    assert named(b"MOVE a 3") == named(b"COPY a b DB 3") == named(b"COPY a b REPLACE db 3") == 3
+    assert named(b"COPY a b DB 1 DB 3") == 3  # The last one counts.
+    assert named(b"COPY a b DB DB DB 3") == 3
+    assert named(b"COPY a b") is None
+    assert named(b"COPY DB 5") is None  # Names of keys.
+    for wrong in (b"16", b"-1", b"x", b"01", b"", b"9" * 5000, b"\xb2"):
+        assert named(b"MOVE a " + wrong) is None
+        assert named(b"COPY a b DB " + wrong) is None
+
+
+def test_two_databases_on_different_shards_are_told_apart_with_their_shards() -> None:
+    assert shards(b"MOVE a 3", db=2) == [2, 3]
+    assert shards(b"COPY a b DB 3", db=2) == [2, 3]
+    text = apart(b"COPY a b DB 3", db=2)
+    assert text is not None
+    assert "database 2 on shard 2, database 3 on shard 3" in text
+    text = apart(b"MOVE foo 3", db=0)
+    assert text is not None
+    assert "this key of database 0 on shard 11, database 3 on shard 3" in text
+
+
+def test_two_databases_on_one_shard_go_together() -> None:
+    assert shards(b"MOVE a 3", db=2, count=4) == [0]
+    assert shards(b"COPY a b DB 3", db=2, count=4) == [0]
+    assert shards(b"MOVE foo 3", count=1) == shards(b"COPY foo bar DB 3", count=1) == [0]
+    assert shards(b"MOVE foo 11") == [11]  # Where this key of database 0 happens to be.
+    assert apart(b"MOVE foo 11", db=0) is None
+    assert apart(b"COPY foo bar DB 0", db=0) is None  # Two keys too far apart, not databases.
+    assert shards(b"COPY foo bar") == [shard_of(0, b"foo", SHARDS), shard_of(0, b"bar", SHARDS)]
+
+
+def test_at_the_cluster_door_there_is_one_database() -> None:
+    move, copy = COMMANDS[b"MOVE"], COMMANDS[b"COPY"]
+    assert not_in_cluster(move, [b"MOVE", b"a", b"x"]) == "MOVE is not allowed in cluster mode"
+    assert not_in_cluster(copy, [b"COPY", b"a", b"b", b"DB", b"0"]) is None
+    assert (
+        not_in_cluster(copy, [b"COPY", b"a", b"b", b"DB", b"1"])
+        == "Copying to another database is not allowed in cluster mode"
+    )

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from trimaran.cluster.slots import META_SHARD, ShardId
-from trimaran.cluster.topology import NodeInfo, ReplicaInfo, Topology
+from trimaran.cluster.topology import ListenerInfo, NodeInfo, ReplicaInfo, Topology
 from trimaran.node.meta import topology_of
 from trimaran.node.storage.identity import Founder, Founding
 
@@ -17,7 +17,7 @@ TOPOLOGY = Topology(
     epoch=4,
     shards=2,
     nodes=(
-        NodeInfo("n1", 0xA1, "10.0.0.1", 7379, "east"),
+        NodeInfo("n1", 0xA1, "10.0.0.1", 7379, "east", (ListenerInfo("outside", "db1", 80),)),
         NodeInfo("n2", 0xA2, "::1", 7389),
     ),
     replicas=((ReplicaInfo(1, "n1"), ReplicaInfo(2, "n2")), (ReplicaInfo(1, "n2"),)),
@@ -35,6 +35,13 @@ def founding(count: int, shards: int = 16) -> Founding:
 
 def test_json_and_back_is_the_same_topology() -> None:
     assert Topology.from_json(json.loads(json.dumps(TOPOLOGY.to_json()))) == TOPOLOGY
+
+
+def test_a_topology_written_before_there_were_listeners_has_none() -> None:
+    value = TOPOLOGY.to_json()
+    for node in value["nodes"]:
+        del node["listeners"]
+    assert [node.listeners for node in Topology.from_json(value).nodes] == [(), ()]
 
 
 def test_a_topology_of_another_format_version_is_refused_with_both() -> None:
@@ -56,6 +63,21 @@ def test_another_address_is_another_epoch() -> None:
 
 def test_the_same_address_is_the_same_topology() -> None:
     assert TOPOLOGY.with_address("n2", "::1", 7389) is TOPOLOGY
+
+
+def test_other_listeners_are_another_epoch_and_leave_the_rest_as_it_is() -> None:
+    listeners = (ListenerInfo("outside", "db2", 90),)
+    changed = TOPOLOGY.with_address("n2", "::1", 7389, listeners)
+    assert changed.epoch == TOPOLOGY.epoch + 1
+    assert changed.node("n2") == NodeInfo("n2", 0xA2, "::1", 7389, "", listeners)
+    assert changed.with_address("n2", "::1", 7389, listeners) is changed
+
+
+def test_who_asks_through_a_listener_is_told_its_address_and_else_the_nodes_own() -> None:
+    one, two = TOPOLOGY.nodes
+    assert one.address("outside") == ("db1", 80)
+    assert one.address("") == one.address("inside") == ("10.0.0.1", 7379)
+    assert two.address("outside") == ("::1", 7389)
 
 
 def test_replicas_of_the_meta_shard_are_the_meta_group() -> None:

@@ -116,3 +116,73 @@ def test_randomkey_never_answers_a_key_that_is_due(shard: Driver) -> None:
         assert shard.run("RANDOMKEY") == b"a"
     shard.run("DEL", "a")
     assert shard.run("RANDOMKEY") is None
+
+
+# --- To another name, to another database.
+
+
+def test_rename_takes_the_expiry_along_and_replaces_that_of_the_target(shard: Driver) -> None:
+    shard.run("PEXPIRE", "a", 500)
+    shard.run("PEXPIRE", "b", 900)
+    assert shard.run("RENAME", "a", "b") == OK
+    assert shard.run("PTTL", "b") == 500
+    assert shard.run("EXISTS", "a") == 0
+    assert shard.run("RENAME", "c", "b") == OK
+    assert shard.run("PTTL", "b") == -1
+
+
+def test_renamenx_takes_the_name_of_a_key_that_has_expired(shard: Driver) -> None:
+    shard.run("PEXPIRE", "b", 500)
+    assert shard.run("RENAMENX", "a", "b") == 0
+    shard.now_ms += 500
+    assert shard.run("RENAMENX", "a", "b") == 1
+    assert shard.run("PTTL", "b") == -1
+    assert shard.run("RENAME", "a", "x") == ErrorReply("ERR", "no such key")
+
+
+def test_copy_takes_the_expiry_along(shard: Driver) -> None:
+    shard.run("PEXPIRE", "a", 500)
+    assert shard.run("COPY", "a", "b") == 0
+    assert shard.run("COPY", "a", "b", "REPLACE") == 1
+    assert shard.run("PTTL", "b") == 500
+    assert shard.run("COPY", "a", "a", "DB", 1) == 1
+    assert shard.run("PTTL", "a", db=1) == 500
+    assert shard.run("COPY", "c", "a", "DB", 1, "REPLACE") == 1
+    assert shard.run("PTTL", "a", db=1) == -1
+    assert shard.run("EXISTS", "a", "b", "c") == 3
+
+
+def test_move_takes_the_key_to_another_database_unless_it_is_there(shard: Driver) -> None:
+    shard.run("PEXPIRE", "a", 500)
+    assert shard.run("MOVE", "a", 1) == 1
+    assert shard.run("EXISTS", "a") == 0
+    assert shard.run("PTTL", "a", db=1) == 500
+    shard.run("SET", "a", "new")
+    assert shard.run("MOVE", "a", 1) == 0
+    shard.now_ms += 500
+    assert shard.run("MOVE", "a", 1) == 1
+    assert shard.run("GET", "a", db=1) == b"new"
+
+
+def test_commands_on_two_databases_leave_the_first_one_entered() -> None:
+    """In a transaction the next command of the same database follows."""
+    shard = Driver()
+    for args in (("MOVE", "a", 1), ("COPY", "a", "b", "DB", 1), ("MOVE", "absent", 1)):
+        shard.run("SET", "a", "1", db=2)
+        shard.run(*args, db=2)
+        shard.keys.put(b"mark", b"x")
+        assert shard.run("DEL", "mark", db=2) == 1
+
+
+@pytest.mark.parametrize("cursor", ["-1", "+5", "18446744073709551615", "0\0junk", "0" * 9000])
+def test_any_number_is_a_cursor_and_what_comes_back_is_below_2_to_the_53(
+    shard: Driver, cursor: str
+) -> None:
+    reply = shard.run("SCAN", cursor)
+    assert isinstance(reply, list)
+    assert int(reply[0]) < 1 << 53
+
+
+@pytest.mark.parametrize("cursor", [" 0", "0x", "-", "9" * 9000, "-18446744073709551616"])
+def test_what_redis_takes_for_no_number_is_no_cursor(shard: Driver, cursor: str) -> None:
+    assert shard.run("SCAN", cursor) == ErrorReply("ERR", "invalid cursor")

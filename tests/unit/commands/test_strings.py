@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from trimaran.cluster.settings import Settings
 from trimaran.node.commands import strings
 from trimaran.node.commands.arguments import parse_int
 from trimaran.proto.reply import OK, ErrorReply
@@ -81,12 +82,65 @@ def test_append_keeps_the_expiry(shard: Driver) -> None:
     assert shard.run("PTTL", "a") == 500
 
 
-def test_append_has_a_limit(shard: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strings, "STRING_BYTES_MAX", 10)
-    assert shard.run("APPEND", "a", "x" * 10) == 10
-    assert shard.run("APPEND", "a", "x") == ErrorReply(
-        "ERR", "string exceeds maximum allowed size (proto-max-bulk-len)"
-    )
+TOO_LONG = ErrorReply("ERR", "string exceeds maximum allowed size (proto-max-bulk-len)")
+
+
+def test_append_and_setrange_make_no_string_over_the_limit(shard: Driver) -> None:
+    limit = 1 << 20
+    shard.settings = Settings(proto_max_bulk_len=limit)
+    assert shard.run("APPEND", "a", "x" * limit) == limit
+    assert shard.run("APPEND", "a", "x") == TOO_LONG
+    assert shard.run("SETRANGE", "b", limit - 1, "x") == limit
+    assert shard.run("SETRANGE", "b", limit, "x") == TOO_LONG
+    assert shard.run("SETRANGE", "c", 2**63 - 1, "x") == TOO_LONG
+    assert shard.run("EXISTS", "c") == 0
+    assert shard.run("SETRANGE", "b", limit, "") == limit  # Nothing is written there.
+
+
+def test_no_setting_allows_strings_that_cannot_be_kept(shard: Driver) -> None:
+    shard.settings = Settings(proto_max_bulk_len=1 << 60)
+    assert shard.run("SETRANGE", "a", strings.STRING_BYTES_MAX, "x") == TOO_LONG
+
+
+def test_setrange_keeps_the_expiry_and_fills_a_gap_with_zeros(shard: Driver) -> None:
+    shard.run("SET", "a", "abc", "PX", 500)
+    assert shard.run("SETRANGE", "a", 5, "x") == 6
+    assert shard.run("GET", "a") == b"abc\0\0x"
+    assert shard.run("SETRANGE", "a", 1, "yz") == 6
+    assert shard.run("GET", "a") == b"ayz\0\0x"
+    assert shard.run("PTTL", "a") == 500
+
+
+def test_getset_drops_the_expiry_and_incrbyfloat_keeps_it(shard: Driver) -> None:
+    shard.run("SET", "a", "1", "PX", 500)
+    assert shard.run("INCRBYFLOAT", "a", "0.5") == b"1.5"
+    assert shard.run("PTTL", "a") == 500
+    assert shard.run("GETSET", "a", "2") == b"1.5"
+    assert shard.run("PTTL", "a") == -1
+
+
+def test_getex_sets_and_takes_the_expiry(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    assert shard.run("GETEX", "a", "PX", 500) == b"1"
+    assert shard.run("PTTL", "a") == 500
+    assert shard.run("GETEX", "a") == b"1"
+    assert shard.run("PTTL", "a") == 500
+    assert shard.run("GETEX", "a", "PERSIST") == b"1"
+    assert shard.run("PTTL", "a") == -1
+    assert shard.run("GETEX", "a", "PXAT", 999_999) == b"1"
+    assert shard.run("EXISTS", "a") == 0
+
+
+def test_setnx_and_msetnx_take_keys_that_have_expired(shard: Driver) -> None:
+    shard.run("MSET", "a", "1", "b", "1")
+    shard.run("PEXPIRE", "a", 500)
+    shard.run("PEXPIRE", "b", 500)
+    assert shard.run("MSETNX", "a", "2", "c", "2") == 0
+    shard.now_ms += 500
+    assert shard.run("MSETNX", "a", "2", "c", "2") == 1
+    assert shard.run("SETNX", "b", "2") == 1
+    assert shard.run("MGET", "a", "b", "c") == [b"2", b"2", b"2"]
+    assert shard.run("PTTL", "a") == -1
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.node.data.entry import CommandRecord, pack_entry, stamp_of, unpack_entry
+from trimaran.cluster.settings import Settings, pack_settings
+from trimaran.node.data.entry import (
+    CommandRecord,
+    EntryData,
+    pack_entry,
+    stamp_of,
+    unpack_entry,
+)
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.errors import Corrupt
 
@@ -22,19 +29,36 @@ def golden(name: str) -> bytes:
     return bytes.fromhex((GOLDEN / name).read_text())
 
 
-def test_entry_of_version_1_has_kept_its_layout() -> None:
-    data = golden("entry_1.hex")
-    assert pack_entry(CLUSTER, 1_700_000_000_123, (1 << 64) - 1, COMMANDS) == data
-    assert unpack_entry(data, CLUSTER) == (1_700_000_000_123, (1 << 64) - 1, tuple(COMMANDS))
+STAMP, SEED = 1_700_000_000_123, (1 << 64) - 1
+SETTINGS = pack_settings(Settings(maxmemory=1 << 30, notify_keyspace_events="AKE").changed())
 
 
-def test_stamp_is_read_without_the_commands() -> None:
-    assert stamp_of(golden("entry_1.hex")) == 1_700_000_000_123
+def test_entry_of_version_1_is_still_read_and_has_no_settings() -> None:
+    found = unpack_entry(golden("entry_1.hex"), CLUSTER)
+    assert found == EntryData(STAMP, SEED, b"", tuple(COMMANDS))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("entry_2.hex", SETTINGS), ("entry_2_defaults.hex", b"")]
+)
+def test_entry_of_version_2_has_kept_its_layout(name: str, settings: bytes) -> None:
+    data = golden(name)
+    assert pack_entry(CLUSTER, STAMP, SEED, COMMANDS, settings) == data
+    assert unpack_entry(data, CLUSTER) == EntryData(STAMP, SEED, settings, tuple(COMMANDS))
+
+
+def test_default_settings_cost_an_entry_two_bytes() -> None:
+    assert len(golden("entry_2_defaults.hex")) - len(golden("entry_1.hex")) == 2
+
+
+@pytest.mark.parametrize("name", ["entry_1.hex", "entry_2.hex"])
+def test_stamp_is_read_without_the_commands(name: str) -> None:
+    assert stamp_of(golden(name)) == STAMP
 
 
 def test_an_unknown_version_is_refused() -> None:
-    data = b"\x02" + golden("entry_1.hex")[1:]
-    with pytest.raises(Corrupt, match="format version 2, this is 1"):
+    data = b"\x03" + golden("entry_2.hex")[1:]
+    with pytest.raises(Corrupt, match="format version 3, this is 2"):
         unpack_entry(data, CLUSTER)
 
 
@@ -43,9 +67,10 @@ def test_an_entry_of_another_cluster_is_refused() -> None:
         unpack_entry(golden("entry_1.hex"), 7)
 
 
-def test_an_entry_that_is_cut_off_is_refused() -> None:
-    data = golden("entry_1.hex")
-    for size in (0, 1, 24, 25, len(data) - 1):
+@pytest.mark.parametrize("name", ["entry_1.hex", "entry_2.hex", "entry_2_defaults.hex"])
+def test_an_entry_that_is_cut_off_is_refused(name: str) -> None:
+    data = golden(name)
+    for size in range(len(data)):
         with pytest.raises(Corrupt):
             unpack_entry(data[:size], CLUSTER)
 

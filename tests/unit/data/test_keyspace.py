@@ -265,6 +265,26 @@ def test_expiries_that_come_and_go_leave_nothing_behind() -> None:
     assert len(keys._database.due) < 10
 
 
+def test_keys_with_an_expiry_are_counted_and_their_expiries_summed_up() -> None:
+    keys = writing()
+    for number in range(3000):  # Enough for buckets to be split.
+        keys.put(b"{tag}%d" % number, b"", 1_000_000 + number if number % 2 else None)
+    keys.put(b"{tag}1", b"again", KEEP)
+    keys.put(b"{tag}3", b"no more")
+    keys.persist(b"{tag}5")
+    keys.expire(b"{tag}7", 5_000_000)
+    keys.expire(b"{tag}0", 6_000_000)
+    keys.delete(b"{tag}9")
+    wanted = {number: 1_000_000 + number for number in range(1, 3000, 2)} | {0: 6_000_000}
+    wanted[7] = 5_000_000
+    for gone in (3, 5, 9):
+        del wanted[gone]
+    assert keys.expiring(0) == (len(wanted), sum(wanted.values()))
+    assert keys.expiring(4) == (0, 0)
+    keys.flush(0)
+    assert keys.expiring(0) == (0, 0)
+
+
 def test_expiries_moved_ever_earlier_stay_bounded() -> None:
     keys = writing()
     keys.put(b"a", b"")
@@ -374,3 +394,18 @@ def test_every_key_can_be_had_by_its_number() -> None:
         keys.put(b"{tag}%d" % number, b"")
         keys.put(b"%d" % number, b"")
     assert [keys.nth_key(number) for number in range(0, 3000, 7)] == walk(keys, 100)[::7]
+
+
+def test_emptied_buckets_are_looked_at_a_part_at_a_time() -> None:
+    keys = Keyspace()
+    keys.enter(0, 1, is_read=False)
+    names = [b"%d" % number for number in range(3000)]
+    for name in names:
+        keys.put(name, b"", 1000)
+    for name in names[:-1]:
+        keys.delete(name)
+    looks = 0
+    while not (due := keys.due(2000, 10)):
+        looks += 1
+    assert due == [(0, names[-1])]
+    assert looks > 5

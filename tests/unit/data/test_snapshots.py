@@ -9,8 +9,17 @@ import msgpack
 import pytest
 
 from trimaran.node.data.buckets import BUCKET_KEYS_MAX
-from trimaran.node.data.cut import HEADER, KeyspaceCut
+from trimaran.node.data.cut import (
+    HEADER,
+    LARGE_BYTES,
+    PIECE_BYTES,
+    KeyspaceCut,
+    digest_of,
+    digest_of_key,
+    key_record,
+)
 from trimaran.node.data.keyspace import Keyspace
+from trimaran.node.data.values import TYPES
 from trimaran.node.errors import Corrupt
 
 from .lists import Words, keyspace_with_words
@@ -207,3 +216,62 @@ def test_a_second_snapshot_holds_the_later_state() -> None:
 def test_records_of_an_unknown_version_are_refused() -> None:
     with pytest.raises(Corrupt, match="format version 9"):
         Keyspace().load(msgpack.packb((HEADER, 9, 0)))
+
+
+def test_a_value_that_got_another_name_during_a_snapshot_is_in_it_as_it_was() -> None:
+    """The one written out and the one changed later are not the same object (L7)."""
+    keys = keyspace_with_words()
+    keys.enter(0, 1000, is_read=False)
+    for name in (b"moved", b"copied", b"elsewhere"):
+        keys.change_or_add(name, Words).append(b"before")
+    digest = keys.digest()
+    cut = keys.begin_snapshot()
+    keys.put(b"moved 2", *keys.take(b"moved"))
+    keys.put(b"copied 2", *keys.copy_of(b"copied"))
+    value, expire_at_ms = keys.take(b"elsewhere")
+    keys.switch(3)
+    keys.put(b"elsewhere", value, expire_at_ms)
+    for db, name in ((0, b"moved 2"), (0, b"copied 2"), (3, b"elsewhere")):
+        keys.switch(db)
+        words = keys.change(name, Words)
+        assert words is not None
+        words.append(b"after")
+    chunks = rest_of(cut)
+    copy = load(chunks, keyspace_with_words)
+    assert copy.digest() == cut.digest() == digest
+    copy.enter(0, 1000, is_read=True)
+    for name in (b"moved", b"copied", b"elsewhere"):
+        assert copy.find(name, Words) == [b"before"]
+    keys.enter(0, 1000, is_read=True)
+    assert keys.find(b"copied", Words) == [b"before"]
+    assert keys.memory_bytes == load(_all_of(keys), keyspace_with_words).memory_bytes
+
+
+def _all_of(keys: Keyspace) -> list[bytes]:
+    return rest_of(keys.begin_snapshot())
+
+
+def test_a_large_string_is_cut_over_slices_and_loaded_again() -> None:
+    large = Random(1).randbytes(3 * LARGE_BYTES + 17)
+    keys = Keyspace()
+    keys.begin_entry(1, 1000)
+    keys.enter(1, 1000, is_read=False)
+    keys.put(b"before", b"1")
+    keys.put(b"large", large, 5000)
+    keys.put(b"behind", b"2")
+    cut = keys.begin_snapshot()
+    keys.put(b"large", b"changed since")
+    chunks = list(iter(lambda: cut.slice(100, PIECE_BYTES), None))
+    assert max(map(len, chunks)) < 2 * PIECE_BYTES
+    loaded = Keyspace()
+    for chunk in chunks:
+        loaded.load(chunk)
+    loaded.finish_load()
+    assert loaded.digest() == cut.digest()
+    loaded.enter(1, 1000, is_read=True)
+    assert loaded.peek(b"large") == large
+    assert [loaded.peek(b"before"), loaded.peek(b"behind")] == [b"1", b"2"]
+    assert loaded.expiry_of(b"large") == 5000
+    # The digest is that of the record as a whole.
+    record = key_record(1, b"large", large, 5000, TYPES)
+    assert digest_of_key(1, b"large", large, 5000, TYPES) == digest_of(record)

@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any  # Any: what hiredis reads.
 
 import hiredis
 
-from trimaran.cluster.topology import NodeInfo, ReplicaInfo, Topology
-from trimaran.node.commands import HANDLERS, Context
+from trimaran.cluster.topology import ListenerInfo, NodeInfo, ReplicaInfo, Topology
+from trimaran.node.commands import Context
 from trimaran.node.data.keyspace import Keyspace
-from trimaran.node.doors.backend import DoorLimits
+from trimaran.node.doors.backend import DoorLimits, LinkFacts, MemoryFacts
 from trimaran.node.doors.cluster_resp import ClusterRouting
 from trimaran.node.doors.connection import Connection
 from trimaran.node.doors.door import Clients, Door
 from trimaran.node.doors.resp import AnyKeyRouting
 from trimaran.node.errors import CommandError
 from trimaran.node.request import Done, Outcome, Request
+from trimaran.node.shard import ALL_HANDLERS
 from trimaran.proto.reply import ErrorReply, Reply
 
 if TYPE_CHECKING:
-    from trimaran.cluster.slots import ShardId, Slot
+    from trimaran.cluster.settings import Pairs
+    from trimaran.cluster.slots import ShardId
 
 NODES = tuple(
-    NodeInfo(f"n{number + 1}", 7 + number, "127.0.0.1", 7379 + 10 * number) for number in range(3)
+    NodeInfo(
+        f"n{number + 1}",
+        7 + number,
+        "127.0.0.1",
+        7379 + 10 * number,
+        listeners=(ListenerInfo("outside", f"out{number + 1}", 17379),),
+    )
+    for number in range(3)
 )
 
 
@@ -77,14 +86,62 @@ class Facts:
     def info(self) -> Mapping[str, Mapping[str, str | int]]:
         return {"keyspace": {"db0": "keys=1,expires=0,avg_ttl=0"}, "memory": {"used_memory": 5}}
 
-    def count_keys_in_slot(self, slot: Slot) -> int:
-        return 2
+    def links(self) -> Sequence[LinkFacts]:
+        return [LinkFacts("n2", 1_700_000_000_000, 5), LinkFacts("n4", 1_700_000_000_000, 0)]
 
-    def keys_in_slot(self, slot: Slot, count: int) -> Sequence[bytes]:
-        return [b"a", b"b"][:count]
+    def memory(self) -> MemoryFacts:
+        return MemoryFacts(used=1_000, peak=2_000, resident=4_000, keys=10, log=7, links=5)
+
+    def applied_total(self) -> int:
+        return 42
 
     def config(self) -> Mapping[str, str]:
-        return {"dir": "/somewhere", "appendfsync": "no"}
+        return {
+            "appendfsync": "no",
+            "bind": "127.0.0.1",
+            "cluster-node-timeout": "2000",
+            "dir": "/somewhere",
+            "hz": "50",
+        }
+
+
+class Control:
+    """Keeps what it is asked for; the test says how it ends."""
+
+    def __init__(self) -> None:
+        self.saving: Callable[[Reply], None] | None = None
+        self.stops: list[bool] = []  # Whether with a snapshot.
+        self.stop_failed: Callable[[Reply], None] | None = None
+        self.drives_expiry = True
+        self.changes: list[tuple[Pairs, Callable[[Reply], None]]] = []
+
+    def save(self, done: Callable[[Reply], None]) -> None:
+        self.saving = done
+
+    def save_in_background(self) -> bool:
+        if self.saving is not None:
+            return False
+        self.saving = lambda _reply: None
+        return True
+
+    def saved_at_s(self) -> int:
+        return 1_700_000_000
+
+    def stop(self, *, is_saving: bool, failed: Callable[[Reply], None]) -> None:
+        self.stops.append(is_saving)
+        self.stop_failed = failed
+
+    def keep_running(self) -> bool:
+        failed, self.stop_failed = self.stop_failed, None
+        if failed is not None:
+            failed(ErrorReply("ERR", "Errors trying to SHUTDOWN. Check logs."))
+        return failed is not None
+
+    def drive_expiry(self, *, is_on: bool) -> None:
+        self.drives_expiry = is_on
+
+    def change_settings(self, pairs: Pairs, done: Callable[[Reply], None]) -> None:
+        self.changes.append((pairs, done))
 
 
 class Router:
@@ -95,6 +152,7 @@ class Router:
         self.shards = shards
         self.requests: list[Request] = []
         self.leaders: dict[int, str | None] = dict.fromkeys(range(shards), "n1")
+        self.led_before: dict[int, str] = {}
         self.unreachable: set[str] = set()
         self.time_ns = 1_000_000_000
 
@@ -107,6 +165,9 @@ class Router:
     def leader_of(self, shard: ShardId) -> NodeInfo | None:
         name = self.leaders[shard]
         return self.topology().node(name) if name is not None else None
+
+    def last_leader_of(self, shard: ShardId) -> NodeInfo | None:
+        return self.topology().node(self.led_before.get(shard, ""))
 
     def is_reachable(self, node: str) -> bool:
         return node not in self.unreachable
@@ -156,7 +217,8 @@ class MemoryRouter(Router):
             keys.enter(request.db, now_ms, is_read=not request.has_write)
             try:
                 context = Context(request.db, now_ms, self._index)
-                replies.append(HANDLERS[args[0]](keys, args, context))
+                handler = ALL_HANDLERS[args[0]]
+                replies.append(handler(keys, args, context))
             except CommandError as error:
                 replies.append(ErrorReply(error.code, error.text))
         if self._call_soon is None:
@@ -171,11 +233,25 @@ def make_door(
     is_cluster: bool = False,
     limits: DoorLimits | None = None,
     clients: Clients | None = None,
+    listener: str = "",
+    control: Control | None = None,
     call_soon: Callable[[Callable[[], None]], object] | None = None,
+    call_later: Callable[[float, Callable[[], None]], object] | None = None,
 ) -> Door:
-    routing = (ClusterRouting if is_cluster else AnyKeyRouting)(router, Random(3))
+    routing: ClusterRouting | AnyKeyRouting = AnyKeyRouting(router, Random(3))
+    if is_cluster:
+        routing = ClusterRouting(router, Random(3), listener)
     clients = clients or Clients(limits or DoorLimits(), router.now_ns())
-    return Door(routing, router=router, facts=Facts(), clients=clients, call_soon=call_soon)
+    return Door(
+        routing,
+        router=router,
+        facts=Facts(),
+        control=control or Control(),
+        clients=clients,
+        listener=listener,
+        call_soon=call_soon,
+        call_later=call_later,
+    )
 
 
 class Client:
@@ -225,13 +301,38 @@ class Rig:
     """A door over a router, and as many clients as wanted."""
 
     def __init__(
-        self, router: Router, *, is_cluster: bool = False, limits: DoorLimits | None = None
+        self,
+        router: Router,
+        *,
+        is_cluster: bool = False,
+        limits: DoorLimits | None = None,
+        listener: str = "",
     ) -> None:
         self.router = router
         self._soon: list[Callable[[], None]] = []
+        self._timers: list[tuple[int, Callable[[], None]]] = []
         self.door = make_door(
-            router, is_cluster=is_cluster, limits=limits, call_soon=self._soon.append
+            router,
+            is_cluster=is_cluster,
+            limits=limits,
+            listener=listener,
+            call_soon=self._soon.append,
+            call_later=self._call_later,
         )
+
+    def _call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self._timers.append((self.router.time_ns + int(delay_s * 1e9), callback))
+
+    def pass_time(self, seconds: float) -> None:
+        """Run every timer that is due until then, each at its time."""
+        until_ns = self.router.time_ns + int(seconds * 1e9)
+        while due := sorted(
+            (one for one in self._timers if one[0] <= until_ns), key=lambda t: t[0]
+        ):
+            self._timers.remove(due[0])
+            self.router.time_ns = max(self.router.time_ns, due[0][0])
+            due[0][1]()
+        self.router.time_ns = until_ns
 
     def client(self) -> Client:
         return Client(self.door, self._soon)

@@ -140,3 +140,81 @@ def test_requests_may_be_passed_on() -> None:
     rig = Rig(Router())
     rig.client().send(b"GET k")
     assert rig.router.take().may_pass_on
+
+
+# --- Two keys, two databases. With four shards, 1 to 3 live on shard 0 and 4 to 7 on shard 1.
+
+ACROSS = [b"MSETNX %b x %b y", b"RENAME %b %b", b"RENAMENX %b %b", b"COPY %b %b", b"LCS %b %b"]
+ACROSS += [b"MSET %b x %b y", b"DEBUG DIGEST-VALUE %b %b"]
+
+
+@pytest.mark.parametrize("command", ACROSS)
+def test_two_keys_on_two_shards_are_refused_with_the_way_out(
+    client: Client, command: bytes
+) -> None:
+    assert client.ask(command % (KEYS[0], KEYS[1])) == WAY_OUT
+    same = client.ask(command % (b"{%b}1" % KEYS[0], b"{%b}2" % KEYS[0]))
+    assert same == "ERR no such key" or not isinstance(same, str)
+    client.ask(b"SELECT 1")
+    other = client.ask(command % (KEYS[0], KEYS[1]))
+    assert other == "ERR no such key" or not isinstance(other, str)
+
+
+def test_a_key_moves_between_databases_of_one_shard(client: Client) -> None:
+    key = KEYS[0]
+    assert client.ask([b"MOVE", key, b"1"]) == 1
+    assert client.ask([b"GET", key]) is None
+    client.ask(b"SELECT 1")
+    assert client.ask([b"GET", key]) == b"0"
+    assert client.ask([b"COPY", key, b"other", b"DB", b"3"]) == 1
+    assert client.ask([b"MOVE", key, b"0"]) == 1
+    client.ask(b"SELECT 3")
+    assert client.ask(b"GET other") == b"0"
+
+
+def test_databases_on_two_shards_are_refused_with_both_and_nothing_changes(client: Client) -> None:
+    refused = (
+        "CROSSSLOT MOVE from database 0 to database 4 is refused: their keys live on different"
+        " shards (this key of database 0 on shard 0, database 4 on shard 1)"
+    )
+    assert client.ask([b"MOVE", KEYS[0], b"4"]) == refused
+    assert client.ask([b"GET", KEYS[0]]) == b"0"
+    client.ask(b"SELECT 1")
+    client.ask(b"SET a x")
+    assert client.ask(b"COPY a b DB 4 REPLACE") == (
+        "CROSSSLOT COPY from database 1 to database 4 is refused: their keys live on different"
+        " shards (database 1 on shard 0, database 4 on shard 1)"
+    )
+    reply = client.ask([b"COPY", b"a", KEYS[3], b"DB", b"0"])
+    assert reply.startswith("CROSSSLOT COPY from database 1 to database 0")
+
+
+def test_wrong_words_are_answered_as_by_redis_wherever_they_point(client: Client) -> None:
+    assert client.ask([b"MOVE", KEYS[0], b"16"]) == "ERR DB index is out of range"
+    assert client.ask([b"MOVE", KEYS[0], b"x"]) == "ERR value is not an integer or out of range"
+    assert client.ask([b"COPY", KEYS[0], KEYS[0], b"DB", b"16"]) == "ERR DB index is out of range"
+    assert client.ask([b"MOVE", KEYS[3], b"0"]) == "ERR source and destination objects are the same"
+
+
+def test_in_a_transaction_too_two_databases_on_two_shards_are_refused(client: Client) -> None:
+    client.ask(b"SELECT 1")
+    client.ask(b"MULTI")
+    assert client.ask(b"MOVE a 4").startswith("CROSSSLOT MOVE from database 1 to database 4")
+    assert client.ask(b"EXEC").startswith("EXECABORT")
+    client.ask(b"MULTI")
+    client.ask(b"SET a x")
+    client.ask(b"MOVE a 3")
+    client.ask(b"SET a y")
+    assert client.ask(b"EXEC") == [b"OK", 1, b"OK"]
+    assert client.ask(b"GET a") == b"y"
+
+
+def test_object_and_memory_go_to_the_shard_of_their_key(client: Client) -> None:
+    for key in KEYS:
+        assert client.ask([b"OBJECT", b"ENCODING", key]) == b"int"
+        assert client.ask([b"object", b"RefCount", key]) == 2147483647
+        assert client.ask([b"MEMORY", b"USAGE", key]) > 0
+        assert client.ask([b"DEBUG", b"OBJECT", key]).startswith(b"Value at:")
+    assert client.ask(b"OBJECT ENCODING absent") is None
+    assert client.ask(b"OBJECT HELP")[0].startswith(b"OBJECT <subcommand>")
+    assert client.ask(b"OBJECT BOGUS a") == "ERR unknown subcommand 'BOGUS'. Try OBJECT HELP."

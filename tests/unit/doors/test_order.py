@@ -137,16 +137,51 @@ def test_greeting_in_another_version_waits_for_replies_in_the_old_one() -> None:
     assert not client.transport.is_paused
 
 
+def test_while_a_shard_is_overloaded_its_client_is_not_read_and_tried_again() -> None:
+    rig = Rig(Router())
+    client = rig.client()
+    refused = NotApplied(Overloaded("uncommitted_bytes_max"))
+    client.send(b"SET k 1", b"PING")
+    rig.router.finish(refused)
+    client.turn()
+    assert client.transport.is_paused
+    for _ in range(3):
+        assert not rig.router.requests
+        rig.pass_time(0.2)
+        rig.router.finish(refused)
+    rig.pass_time(0.2)
+    rig.router.answer(b"OK")
+    assert client.replies() == [b"OK", b"PONG"]
+    assert not client.transport.is_paused
+
+
+def test_at_its_deadline_a_client_is_told_of_the_overload() -> None:
+    rig = Rig(Router(), limits=DoorLimits(command_timeout_ms=1_000))
+    client = rig.client()
+    client.send(b"SET k 1")
+    rig.router.finish(NotApplied(Overloaded("uncommitted_bytes_max")))
+    rig.pass_time(1.1)
+    rig.router.finish(NotApplied(Overloaded("uncommitted_bytes_max")))
+    told = "OVERLOADED uncommitted_bytes_max is reached; nothing was applied, try later"
+    assert client.replies() == [told]
+
+
+def test_what_a_client_that_left_wanted_is_not_tried_again() -> None:
+    rig = Rig(Router())
+    client = rig.client()
+    client.send(b"SET k 1")
+    rig.router.finish(NotApplied(Overloaded("uncommitted_bytes_max")))
+    client.connection.connection_lost(None)
+    rig.pass_time(1)
+    assert not rig.router.requests
+
+
 def test_each_outcome_has_its_own_code() -> None:
     rig = Rig(Router())
     client = rig.client()
     for outcome, expected in (
         (NotApplied(NotLeader("n2")), "CLUSTERDOWN not the leader (try n2); nothing was applied"),
         (NotApplied(NoQuorum("late")), "CLUSTERDOWN late; nothing was applied"),
-        (
-            NotApplied(Overloaded("uncommitted_bytes_max")),
-            "OVERLOADED uncommitted_bytes_max is reached; nothing was applied, try later",
-        ),
         (
             Unknown(OutcomeUnknown("late")),
             "UNCERTAIN the write may or may not have been applied (late)",

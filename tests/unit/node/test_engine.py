@@ -245,3 +245,12 @@ def test_a_long_suffix_is_applied_in_slices() -> None:
         now = rig.shard("n3").applied_index if engine.shards else 0
         widest, before = max(widest, now - before), now
     assert widest <= APPLY_BYTES // size + 2  # The last one passes the bound.
+
+
+def test_what_does_not_fit_into_uncommitted_bytes_max_waits_for_what_is_before_it() -> None:
+    rig = Rig(3, 1, uncommitted_bytes_max=20_000).settle()
+    leader = rig.leader(0)
+    assert leader is not None
+    waiting = [rig.ask(leader, f"SET k{number} {'x' * 9_000}") for number in range(3)]
+    rig.until(lambda: all(one.outcome for one in waiting))
+    assert [type(one.outcome) for one in waiting] == [Done] * 3

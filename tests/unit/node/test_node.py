@@ -9,6 +9,8 @@ import pytest
 
 from trimaran.cluster.ring import first_topology
 from trimaran.cluster.slots import META_SHARD, ShardId
+from trimaran.cluster.topology import ListenerInfo
+from trimaran.node.config import Listener
 from trimaran.node.errors import IdentityError
 from trimaran.node.raft.types import NodeId
 from trimaran.proto.reply import OK
@@ -90,6 +92,32 @@ def test_no_replica_votes_before_the_directory_says_that_it_lives() -> None:
     assert b'"is_started": true' in disk.open(marked).pread(10_000, 0)
 
 
+# --- Where a node is.
+
+
+def test_every_node_learns_of_the_listeners_a_node_is_started_with() -> None:
+    rig = Rig(5, 8, topology=spread).settle()
+    told = (ListenerInfo("inside", "10.9.0.2", 9), ListenerInfo("outside", "db2", 8))
+    moved = rig.node("n2")
+    moved.config = replace(
+        moved.config,
+        listen=(
+            Listener("outside", "0.0.0.0", 17379, "db2", 8),
+            Listener("inside", "10.9.0.2", 9),
+        ),
+    )
+    assert not moved.is_announced
+    epoch = moved.topology.epoch
+    rig.until(lambda: moved.is_announced)
+    rig.run(2 * SECOND)
+    for process in rig.cluster.processes():
+        assert process.node.topology.epoch == epoch + 1
+        info = process.node.topology.node("n2")
+        assert info is not None
+        assert info.listeners == told
+        assert info.address("") == moved.config.reached_at
+
+
 # --- D5: all nodes tell the same of who leads.
 
 
@@ -161,6 +189,39 @@ def test_an_expired_key_stays_dead_over_a_failover_to_another_clock(skew_ms: int
     assert is_killed
     assert 40 <= seen.count(b"1") <= 55  # A second, by whichever clock.
     assert rig.shard("n2").keys.count(0) == 0
+
+
+@pytest.mark.parametrize("killed_at_ms", [900, 1010, None])  # None: when it is first seen dead.
+@pytest.mark.parametrize("skew_ms", [-4900, 4900])
+def test_every_question_agrees_when_a_key_died_over_a_failover_between_clocks_far_apart(
+    skew_ms: int, killed_at_ms: int | None
+) -> None:
+    rig = Rig(3, 1).settle()
+    rig.machines[NodeId("n1")].clock.skew_ms = skew_ms
+    rig.run(200 * MS)
+    assert rig.leader(0) == "n1"
+    rig.do("n1", "SET k 1 PX 1000")
+    began_ns = rig.schedule.now_ns
+    is_alive: list[bool] = []
+    taken = 0  # Times that SET NX found nothing.
+    is_killed = False
+    while rig.schedule.now_ns < began_ns + 9 * SECOND and not taken:
+        is_alive.append(rig.do("n2", "GET k") == [b"1"])
+        past_ms = (rig.schedule.now_ns - began_ns) // MS
+        is_time = not is_alive[-1] if killed_at_ms is None else past_ms > killed_at_ms
+        if is_time and not is_killed:
+            is_killed = True
+            rig.kill("n1")
+        is_alive.append(rig.do("n3", "EXISTS k") == [1])
+        is_alive.append(rig.do("n2", "PTTL k")[0] != -2)
+        is_alive.append(rig.do("n3", "SET k 2 NX") != [OK])
+        taken += not is_alive[-1]
+    assert is_alive == sorted(is_alive, reverse=True), "it was dead, and then alive"
+    assert taken == 1
+    if not is_killed:
+        rig.kill("n1")
+    rig.run(3 * SECOND)
+    assert rig.do("n2", "SET k 3 NX", "GET k", "TTL k") == [None, b"2", -1]
 
 
 @pytest.mark.parametrize("skew_ms", [-3000, 3000])

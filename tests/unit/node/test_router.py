@@ -223,3 +223,19 @@ def test_requests_of_a_leaderless_shard_wait_without_being_tried_in_vain() -> No
     rig.run(200 * MS)
     assert all(isinstance(one.outcome, NotApplied) for one in waiting)
     assert router.pending == 0
+
+
+def test_over_forward_pending_bytes_max_requests_are_refused_until_there_is_room() -> None:
+    rig = Rig(3, 2, forward_pending_bytes_max=10_000).settle()
+    name = away(rig, 0)
+    router = rig.node(name).router
+    waiting = [rig.ask(name, f"SET k {'x' * 1000}") for _ in range(40)]
+    assert router.pending_bytes < 12_000
+    rig.until(lambda: all(one.outcome for one in waiting))
+    refused = [one for one in waiting if not isinstance(one.outcome, Done)]
+    assert len(refused) >= 20
+    for one in refused:
+        assert isinstance(one.error, Overloaded)
+        assert one.error.limit == "forward_pending_bytes_max"
+    assert router.pending_bytes == 0
+    assert rig.do(name, "SET k 1") == [OK]

@@ -265,7 +265,7 @@ def test_the_leader_logs_what_is_due_once_and_again_after_it_committed() -> None
     lone.now_ns += 200 * MS
     lone.wall_ms += 200
     for _ in range(3):
-        lone.shard.expire_due(lone.now_ns, lone.wall_ms, 1 << 60)
+        lone.shard.expire_due(lone.now_ns, lone.wall_ms, 1 << 60, 512)
     assert lone.shard.waiting_commands == 1
     lone.shard.propose(lone.now_ns, lone.wall_ms)
     lone.pump()
@@ -273,7 +273,7 @@ def test_the_leader_logs_what_is_due_once_and_again_after_it_committed() -> None
     lone.write("SET k 1 PX 1")
     lone.now_ns += 200 * MS
     lone.wall_ms += 200
-    lone.shard.expire_due(lone.now_ns, lone.wall_ms, 1 << 60)
+    lone.shard.expire_due(lone.now_ns, lone.wall_ms, 1 << 60, 512)
     assert lone.shard.waiting_commands == 1
 
 
@@ -282,7 +282,7 @@ def test_the_expiry_of_a_leader_that_was_deposed_is_passed_on_to_nobody() -> Non
     lone.write("SET k 1 PX 1")
     acknowledge(lone)
     lone.now_ns += 200 * MS
-    lone.shard.expire_due(lone.now_ns, lone.wall_ms + 200, 1 << 60)
+    lone.shard.expire_due(lone.now_ns, lone.wall_ms + 200, 1 << 60, 512)
     overtake(lone, index=lone.shard.core.last.index + 1)
     ((request, _),) = lone.refused
     assert not request.may_pass_on
@@ -352,8 +352,8 @@ def test_an_unknown_session_is_refused_and_nothing_is_applied() -> None:
 # --- Limits.
 
 
-def test_over_inbox_bytes_max_writes_are_refused_and_reads_are_not() -> None:
-    lone = Lone(limits=ShardLimits(inbox_bytes_max=1000, entry_bytes_max=500)).lead()
+def test_over_uncommitted_bytes_max_writes_are_refused_and_reads_are_not() -> None:
+    lone = Lone(limits=ShardLimits(uncommitted_bytes_max=1000, entry_bytes_max=500)).lead()
     kept = [lone.submit(asked(f"SET k {'x' * 400}")) for _ in range(5)]
     assert [type(error) for _, error in lone.refused] == [Overloaded] * 2
     assert all(one.outcome is None for one in kept)
@@ -362,14 +362,14 @@ def test_over_inbox_bytes_max_writes_are_refused_and_reads_are_not() -> None:
 
 
 def test_an_entry_takes_requests_up_to_its_size_and_never_cuts_one() -> None:
-    lone = Lone(limits=ShardLimits(inbox_bytes_max=10_000, entry_bytes_max=500)).lead()
+    lone = Lone(limits=ShardLimits(uncommitted_bytes_max=10_000, entry_bytes_max=500)).lead()
     for size in (200, 200, 200, 900, 100):
         lone.submit(asked(f"SET k {'x' * size}"))
     counts = []
     while lone.shard.propose(lone.now_ns, lone.wall_ms) is not None:
         entry = lone.shard.core.entry_at(lone.shard.core.last.index)
         assert entry is not None
-        counts.append(len(unpack_entry(entry.data, CLUSTER_ID)[2]))
+        counts.append(len(unpack_entry(entry.data, CLUSTER_ID).commands))
         lone.pump()
     assert counts == [3, 1, 1]
 

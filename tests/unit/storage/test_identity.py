@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from trimaran.cluster.topology import NodeInfo, Topology
 from trimaran.node.errors import Corrupt, IdentityError
 from trimaran.node.storage.identity import DataDirectory, Founder, Founding, Identity
 from trimaran.node.storage.sim_disk import PowerCut, SimDisk
@@ -180,14 +181,17 @@ def test_an_identity_of_another_format_version_stops_with_both_named() -> None:
         start(disk)
 
 
-def test_addresses_of_peers_are_remembered_and_their_loss_is_no_fault() -> None:
+def test_the_newest_topology_is_remembered_and_its_loss_is_no_fault() -> None:
     disk = new_disk()
     directory = start(disk)
-    assert directory.addresses() == {}
-    directory.save_addresses({"n2": "10.0.0.2:7381"})
-    directory.save_addresses({"n2": "10.0.0.3:7381"})
+    founded = Topology(1, 1, 2, (NodeInfo("n1", 7, "10.0.0.1", 7379),), (), ())
+    assert directory.topology(founded) is founded
+    moved = founded.with_address("n1", "10.0.0.2", 7379)
+    newest = moved.with_settings((("maxmemory", "1gb"),))
+    directory.save_topology(moved)
+    directory.save_topology(newest)
     disk.power_cut()
     directory = start(disk)
-    assert directory.addresses() == {"n2": "10.0.0.3:7381"}
-    damage(disk, "addresses.json", b"?")
-    assert directory.addresses() == {}
+    assert directory.topology(founded) == newest
+    damage(disk, "topology.json", b"?")
+    assert directory.topology(founded) is founded

@@ -1,0 +1,189 @@
+"""The gRPC door (+2) of one listener: Commands, Topology, Admin, health, reflection.
+
+The node's own listener shares its port with the peers' streams (`peer_server.py`) and is there
+before the cluster is formed: until `attach` clients are told UNAVAILABLE and health says
+NOT_SERVING. A named listener has a server of its own. What our own code raises for one client ends
+that client's call and is logged. Read `grpc_stream.py` next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any  # gRPC's handler types are generic over messages.
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio as reflection_aio
+
+from ...proto import admin_pb2, commands_pb2
+from ..names import Address
+from ..peer_options import SERVER_OPTIONS
+from .grpc_stream import ENVELOPE_BYTES, Stream
+from .grpc_views import Health, TopologyFeed, ViewedNode, status_reply
+
+if TYPE_CHECKING:
+    from ..peer_stream import Context
+    from .door import Door
+
+log = logging.getLogger(__name__)
+
+GRPC_OFFSET = 2
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+COMMANDS = commands_pb2.DESCRIPTOR.services_by_name["Commands"].full_name
+TOPOLOGY = admin_pb2.DESCRIPTOR.services_by_name["Topology"].full_name
+ADMIN = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
+# The later name has the same messages; tools ask for it first.
+REFLECTIONS = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
+
+_TOO_MANY = (grpc.StatusCode.RESOURCE_EXHAUSTED, "max number of clients reached")
+
+
+class GrpcDoor:
+    """What clients are served at +2 of one listener."""
+
+    def __init__(self, name: str, session_timeout_ms: int) -> None:
+        self.session_timeout_ms = session_timeout_ms  # Of a session that does not say.
+        self.address = ""  # Where it listens.
+        self._name = name  # The node's.
+        self._door: Door | None = None
+        self._view: ViewedNode | None = None
+        self._feed: TopologyFeed | None = None
+        self._waiting_for: Sequence[str] = ()
+        self._watchers = 0
+        self._health = Health(names=("", COMMANDS), always=(TOPOLOGY, ADMIN))
+        self._server: grpc.aio.Server | None = None
+
+    # --- Its life.
+
+    def wait_for(self, names: Sequence[str]) -> None:
+        """While the cluster is being formed: the founders that are missing."""
+        self._waiting_for = names
+
+    def attach(self, door: Door, view: ViewedNode) -> None:
+        """From now on there is a node. `door` is the any-key door of the same listener: a stream
+        counts as a client of it, and local commands are answered as there."""
+        self._door = door
+        self._view = view
+        self._feed = TopologyFeed(view, door.listener)
+        self._health.attach(view)
+
+    async def listen(self, host: str, port: int) -> None:
+        """A server of its own, for a named listener. Raises OSError if the port is taken."""
+        assert self._door is not None, "a listener is opened when there is a node"
+        limits = self._door.limits.reader
+        options = dict(SERVER_OPTIONS)
+        options["grpc.max_receive_message_length"] = limits.command_bytes_max + 2 * ENVELOPE_BYTES
+        server = grpc.aio.server(options=tuple(options.items()))
+        server.add_generic_rpc_handlers(self.services())
+        try:
+            bound = server.add_insecure_port(str(Address(host, port)))
+        except RuntimeError as error:
+            raise OSError(0, str(error)) from error
+        await server.start()
+        self._server = server
+        self.address = str(Address(host, bound))
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await self._server.stop(grace=None)
+
+    # --- Its services.
+
+    def services(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        names = (COMMANDS, TOPOLOGY, ADMIN, HEALTH, *REFLECTIONS)
+        mirror = reflection_aio.ReflectionServicer(names)
+        execute = _stream_stream(self._execute)
+        watch = _unary_stream(self._watch, admin_pb2.WatchRequest.FromString)
+        status = grpc.unary_unary_rpc_method_handler(
+            _rooted(self._status),
+            request_deserializer=admin_pb2.StatusRequest.FromString,
+            response_serializer=admin_pb2.StatusReply.SerializeToString,
+        )
+        reflect = grpc.stream_stream_rpc_method_handler(
+            mirror.ServerReflectionInfo,
+            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        handler = grpc.method_handlers_generic_handler
+        return (
+            handler(COMMANDS, {"Execute": execute}),
+            handler(TOPOLOGY, {"Watch": watch}),
+            handler(ADMIN, {"Status": status}),
+            handler(HEALTH, self._health.methods()),
+            *(handler(name, {"ServerReflectionInfo": reflect}) for name in REFLECTIONS),
+        )
+
+    async def _execute(self, _: AsyncIterator[bytes], context: Context) -> None:
+        door = await self._formed(context)
+        stream = Stream(self, door, context)
+        if not door.clients.add(stream):
+            await context.abort(*_TOO_MANY)
+        try:
+            ending = await stream.serve()
+            if ending is not None:
+                # Who does not read is told nothing yet, and counts until its connection ends.
+                await context.abort(*ending)
+        finally:
+            stream.lose()
+            door.clients.remove(stream)
+
+    async def _watch(self, _: admin_pb2.WatchRequest, context: Context) -> None:
+        door = await self._formed(context)
+        assert self._feed is not None
+        if self._watchers >= door.limits.clients_max:
+            await context.abort(*_TOO_MANY)
+        self._watchers += 1
+        try:
+            await self._feed.send_to(context.write)
+        finally:
+            self._watchers -= 1
+
+    async def _status(self, _: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
+        await self._formed(context)
+        assert self._view is not None
+        return status_reply(self._view.status())
+
+    async def _formed(self, context: Context) -> Door:
+        """The door of this listener; ends the call while there is no node behind it."""
+        if self._door is None:
+            missing = ", ".join(self._waiting_for)
+            text = f"the cluster is being formed: {self._name} waits for {missing or 'its log'}"
+            await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+        assert self._door is not None
+        return self._door
+
+    def address_of(self, node: str) -> str:
+        """host:port of a node's gRPC port, as this listener announces it; empty if unknown."""
+        assert self._door is not None
+        info = self._door.router.topology().node(node)
+        if info is None:
+            return ""
+        host, port = info.address(self._door.listener)
+        return str(Address(host, port + GRPC_OFFSET))
+
+
+def _rooted(serve: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Any]:
+    """The root of a call: what it raises is ours, ends this call and is logged once."""
+
+    async def handle(request: Any, context: Context) -> Any:
+        try:
+            return await serve(request, context)
+        except (grpc.aio.AbortError, grpc.aio.BaseError):
+            raise
+        except Exception:
+            log.exception("call_failed peer=%s", context.peer())
+            await context.abort(grpc.StatusCode.INTERNAL, "the node failed at this; see its log")
+
+    return handle
+
+
+def _stream_stream(serve: Callable[[Any, Context], Awaitable[None]]) -> Any:
+    """Messages are bytes on both sides: `proto/execute.py` reads and writes them."""
+    return grpc.stream_stream_rpc_method_handler(_rooted(serve))
+
+
+def _unary_stream(serve: Callable[[Any, Context], Awaitable[None]], read: Any) -> Any:
+    return grpc.unary_stream_rpc_method_handler(_rooted(serve), request_deserializer=read)

@@ -1,0 +1,50 @@
+"""MONITOR: clients that are shown every command that comes through this node's RESP doors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...proto.reply import OK, Reply
+
+if TYPE_CHECKING:
+    from ..request import Args
+    from .client import Client
+    from .connection import Connection
+    from .routes import Route
+
+_ESCAPES = dict(
+    zip(b'\\"\n\r\t\a\b', ("\\\\", '\\"', "\\n", "\\r", "\\t", "\\a", "\\b"), strict=True)
+)
+_SECRET = frozenset({b"AUTH", b"HELLO"})  # Their arguments are nobody's business.
+
+
+class Monitors:
+    """Who watches. Each pays by its own output buffer, and is ended when that is full."""
+
+    def __init__(self) -> None:
+        self.watching: dict[int, Connection] = {}
+
+    def show(self, client: Client, route: Route, args: Args) -> None:
+        if not route.is_monitored or not route.name:
+            return
+        seconds, micros = divmod(client.door.router.wall_us(), 1_000_000)
+        shown = [_quoted(one) for one in (args[:1] if route.name in _SECRET else args)]
+        words = " ".join(shown)
+        line = f"+{seconds}.{micros:06d} [{client.db} {client.address}] {words}\r\n".encode()
+        for watcher in list(self.watching.values()):
+            watcher.push(line)
+
+
+def monitor(client: Client, args: Args) -> Reply:
+    client.become_monitor()
+    return OK
+
+
+def _quoted(word: bytes) -> str:
+    return '"' + "".join([_shown(byte) for byte in word]) + '"'
+
+
+def _shown(byte: int) -> str:
+    if byte in _ESCAPES:
+        return _ESCAPES[byte]
+    return chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}"

@@ -1,0 +1,87 @@
+"""The slow log: the last commands whose answers took long, cut so that it stays small."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ARGS_MAX = 32
+ARG_BYTES_MAX = 128
+
+REDACTED = b"(redacted)"
+
+
+class SlowCommand(NamedTuple):
+    id: int
+    at_s: int  # Unix time.
+    took_us: int
+    args: tuple[bytes, ...]
+    address: str
+    name: bytes
+
+
+class SlowLog:
+    def __init__(self) -> None:
+        self.slower_than_us = 10_000  # Negative: nothing is kept. 0: everything.
+        self._commands: deque[SlowCommand] = deque(maxlen=128)
+        self.added = 0  # Ever; the next one's id.
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    @property
+    def length_max(self) -> int:
+        return self._commands.maxlen or 0
+
+    @length_max.setter
+    def length_max(self, length: int) -> None:
+        self._commands = deque(self._commands, maxlen=length)
+
+    def add(
+        self, args: Sequence[bytes], took_us: int, at_s: int, *, address: str, name: bytes
+    ) -> None:
+        # As the client wrote it: shards know a subcommand as CONTAINER|NAME.
+        args = [args[0].partition(b"|")[0], *args[1:]]
+        one = SlowCommand(self.added, at_s, took_us, cut(redacted(args)), address, name)
+        self.added += 1
+        self._commands.append(one)
+
+    def newest(self, count: int) -> list[SlowCommand]:
+        """At most `count`, the newest first."""
+        return [one for one, _ in zip(reversed(self._commands), range(count), strict=False)]
+
+    def clear(self) -> None:
+        self._commands.clear()
+
+
+def redacted(args: Sequence[bytes]) -> Sequence[bytes]:
+    """Without passwords: AUTH's arguments, and the two behind HELLO's word AUTH."""
+    match args[0].upper():
+        case b"AUTH":
+            return [args[0], *[REDACTED] * (len(args) - 1)]
+        case b"HELLO":
+            words = [word.upper() for word in args]
+            if b"AUTH" in words:
+                at = words.index(b"AUTH") + 1
+                return [*args[:at], *[REDACTED] * len(args[at : at + 2]), *args[at + 2 :]]
+    return args
+
+
+def cut(args: Sequence[bytes]) -> tuple[bytes, ...]:
+    """At most ARGS_MAX arguments of ARG_BYTES_MAX bytes; what is left away is told."""
+    if b"|" in args[0]:  # A shard is asked for OBJECT|ENCODING, the client asked OBJECT.
+        args = [args[0].partition(b"|")[0], *args[1:]]
+    if len(args) <= ARGS_MAX and max(map(len, args)) <= ARG_BYTES_MAX:
+        return tuple(args)
+    kept = [_cut_one(one) for one in args[:ARGS_MAX]]
+    if len(args) > ARGS_MAX:
+        kept[-1] = b"... (%d more arguments)" % (len(args) - ARGS_MAX + 1)
+    return tuple(kept)
+
+
+def _cut_one(arg: bytes) -> bytes:
+    left = len(arg) - ARG_BYTES_MAX
+    return arg if left <= 0 else b"%b... (%d more bytes)" % (arg[:ARG_BYTES_MAX], left)

@@ -1,0 +1,84 @@
+"""OBJECT, MEMORY USAGE and DEBUG OBJECT; tests/model/ compares them with Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from trimaran.cluster.settings import Settings
+from trimaran.node.data.values import EXPIRY_BYTES, KEY_BYTES
+from trimaran.proto.reply import ErrorReply, Status
+
+from ...model.driver import Driver
+
+
+@pytest.fixture
+def shard() -> Driver:
+    return Driver(now_ms=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding", "references"),
+    [
+        ("0", b"int", 2147483647),
+        ("9999", b"int", 2147483647),
+        ("10000", b"int", 1),
+        ("-1", b"int", 1),
+        ("9223372036854775808", b"embstr", 1),
+        ("007", b"embstr", 1),
+        ("x" * 44, b"embstr", 1),
+        ("x" * 45, b"raw", 1),
+    ],
+)
+def test_encoding_follows_from_the_value(
+    shard: Driver, value: str, encoding: bytes, references: int
+) -> None:
+    shard.run("SET", "a", value)
+    assert shard.run("OBJECT", "ENCODING", "a") == encoding
+    assert shard.run("OBJECT", "REFCOUNT", "a") == references
+
+
+def test_integers_are_not_shared_where_each_key_needs_a_clock(shard: Driver) -> None:
+    shard.run("SET", "a", "5")
+    shard.settings = Settings(maxmemory=1 << 30, maxmemory_policy="allkeys-lru")
+    assert shard.run("OBJECT", "REFCOUNT", "a") == 1
+
+
+@pytest.mark.parametrize("word", ["ENCODING", "REFCOUNT", "IDLETIME", "FREQ"])
+def test_of_an_absent_key_nothing_is_told(shard: Driver, word: str) -> None:
+    assert shard.run("OBJECT", word, "absent") is None
+
+
+def test_what_is_not_tracked_is_not_made_up(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    for policy in ("noeviction", "allkeys-lfu"):
+        shard.settings = Settings(maxmemory_policy=policy)
+        for word in ("IDLETIME", "FREQ"):
+            reply = shard.run("OBJECT", word, "a")
+            assert isinstance(reply, ErrorReply)
+            assert "not tracked" in reply.text
+
+
+def test_usage_is_what_the_key_is_counted_with(shard: Driver) -> None:
+    shard.run("SET", "key", "value")
+    assert shard.run("MEMORY", "USAGE", "key") == KEY_BYTES + 8 == shard.keys.memory_bytes
+    shard.run("EXPIRE", "key", 10)
+    assert shard.run("MEMORY", "USAGE", "key", "SAMPLES", 0) == KEY_BYTES + 8 + EXPIRY_BYTES
+    assert shard.run("MEMORY", "USAGE", "absent") is None
+
+
+def test_digests_tell_values_and_expiry_apart_and_nothing_else(shard: Driver) -> None:
+    shard.run("MSET", "a", "x", "b", "x", "c", "y")
+    digests = shard.run("DEBUG", "DIGEST-VALUE", "a", "b", "c", "absent")
+    assert isinstance(digests, list)
+    assert digests[0] == digests[1] != digests[2]
+    assert digests[3] == Status("0" * 40)
+    shard.run("EXPIRE", "b", 10)
+    assert shard.run("DEBUG", "DIGEST-VALUE", "b") != [digests[0]]
+
+
+def test_debug_object_tells_what_object_tells(shard: Driver) -> None:
+    shard.run("SET", "a", "300")
+    assert shard.run("DEBUG", "OBJECT", "a") == Status(
+        "Value at:0x0 refcount:2147483647 encoding:int serializedlength:3"
+    )
+    assert shard.run("DEBUG", "OBJECT", "absent") == ErrorReply("ERR", "no such key")

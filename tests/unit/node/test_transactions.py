@@ -1,0 +1,120 @@
+"""EXEC and WAIT at a shard: one entry, alike on all replicas; how many disks have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trimaran.cluster.slots import ShardId
+from trimaran.node.commands.transactions import EXEC, EXEC_RO, pack_transaction
+from trimaran.node.data.entry import unpack_entry
+from trimaran.node.raft.types import Heartbeat, HeartbeatReply
+from trimaran.node.request import Request
+from trimaran.node.shard import WAIT
+from trimaran.proto.reply import OK, ErrorReply
+
+from .rig import CLUSTER_ID, Asked, Lone, Rig
+from .test_shard import acknowledge, elected
+
+
+def transaction(*commands: str, is_read: bool = False) -> Asked:
+    packed = pack_transaction([(0, one.encode().split()) for one in commands])
+    return _asked([EXEC_RO if is_read else EXEC, packed, b""], is_read=is_read)
+
+
+def _asked(args: Sequence[bytes], *, is_read: bool) -> Asked:
+    return Asked(
+        Request(
+            ShardId(0),
+            0,
+            [args],
+            has_write=not is_read,
+            deadline_ns=1 << 60,
+            complete=lambda _: None,
+        )
+    )
+
+
+def _write(lone: Lone, one: Asked) -> Asked:
+    lone.submit(one)
+    lone.shard.propose(lone.now_ns, lone.wall_ms)
+    lone.pump()
+    return one
+
+
+def test_a_transaction_is_one_command_of_one_entry_and_answers_all() -> None:
+    lone = Lone().lead()
+    one = _write(lone, transaction("SET a 1", "INCR a", "SET a x", "INCR a", "GET a"))
+    error = ErrorReply("ERR", "value is not an integer or out of range")
+    assert one.replies == [[OK, 2, OK, error, b"x"]]
+    core = lone.shard.core
+    found = [core.entry_at(index) for index in range(1, core.last.index + 1)]
+    commands = [
+        unpack_entry(entry.data, CLUSTER_ID).commands for entry in found if entry and entry.data
+    ]
+    assert [len(one) for one in commands] == [1]
+
+
+def test_a_transaction_under_a_session_is_applied_once() -> None:
+    lone = Lone().lead()
+    session = lone.write("_SESSION.OPEN 60000").replies[0]
+    assert isinstance(session, int)
+    for _ in range(2):
+        one = transaction("INCR a", "INCR b")
+        one.request.session, one.request.sequence, one.request.floor = session, 1, 1
+        assert _write(lone, one).replies == [[1, 1]]
+
+
+def test_a_transaction_that_reads_meets_a_due_key_only_when_its_expiry_is_logged() -> None:
+    lone = Lone().lead()
+    lone.write("SET a 1 PX 100", "SET b 1")
+    lone.pass_ns(200_000_000)
+    before = lone.shard.applied_index
+    one = lone.submit(transaction("GET b", "GET a", is_read=True))
+    lone.shard.start_reads(lone.now_ns)
+    lone.pump()
+    assert one.outcome is None
+    lone.shard.propose(lone.now_ns, lone.wall_ms)
+    lone.pump()
+    assert one.replies == [[b"1", None]]
+    assert lone.shard.applied_index > before
+
+
+def test_all_replicas_hold_what_a_transaction_did() -> None:
+    rig = Rig().settle()
+    leader = rig.leader()
+    assert leader is not None
+    one = transaction("SET a 1", "INCR a", "APPEND a 5", "DEL nothing", "INCR b")
+    one.request.deadline_ns = 1 << 60
+    rig.process(leader).ask(one.request, one.outcomes.append)
+    rig.until(lambda: one.outcome)
+    assert one.replies == [[OK, 2, 2, 0, 1]]
+    shards = [rig.shard(name) for name in ("n1", "n2", "n3")]
+    rig.until(lambda: len({shard.applied_index for shard in shards}) == 1)
+    assert len({shard.digest() for shard in shards}) == 1
+
+
+def test_wait_counts_the_followers_that_have_it_on_disk() -> None:
+    lone = elected(3)
+    lone.write("SET a 1")
+    acknowledge(lone)
+    index = lone.shard.applied_index
+
+    def ask(at: int) -> object:
+        one = lone.submit(_asked([WAIT, b"%d" % at], is_read=True))
+        lone.shard.start_reads(lone.now_ns)
+        lone.pump()
+        if one.outcome is None:
+            _confirm(lone)
+        return one.replies[0]
+
+    assert ask(0) == [index, 1, 2]
+    assert ask(index) == [index, 1, 2]
+    assert ask(index + 1) == [index + 1, 0, 0]
+
+
+def _confirm(lone: Lone) -> None:
+    """Both followers answer the round that a read waits for."""
+    for one in [one for one in lone.sent if isinstance(one, Heartbeat)]:
+        lone.receive(
+            HeartbeatReply(one.target, one.source, one.term, one.round, is_urgent=one.is_urgent)
+        )
