@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .clients import clients
 from .failover import KILLS, failover_time
 from .full_load import full_load
 from .scenarios import HISTORY_SCENARIOS, run_with_history
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # What all of them take together stays within a quarter of an hour.
-SECONDS = {"kill-one": 75.0, "kill-two": 75.0, "kill-all": 120.0, "stop": 75.0, "full-load": 180.0}
+SECONDS = {"kill-one": 75.0, "kill-two": 75.0, "kill-all": 120.0, "stop": 75.0}
+SECONDS |= {"full-load": 180.0, "clients": 120.0}
 VIOLATIONS_SHOWN = 3
-SCENARIOS = [*HISTORY_SCENARIOS, "failover-time", "full-load"]
+SCENARIOS = [*HISTORY_SCENARIOS, "failover-time", "full-load", "clients"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +64,8 @@ async def _run(name: str, options: argparse.Namespace, seed: int) -> Outcome:
         return await failover_time(name, directory, kills=options.kills, seed=seed)
     if name == "full-load":
         return await full_load(name, directory, seconds=seconds, seed=seed)
+    if name == "clients":
+        return await clients(name, directory, seconds=seconds, seed=seed)
     return await run_with_history(name, directory, seconds=seconds, seed=seed)
 
 

@@ -1,0 +1,1 @@
+"""Unmodified client programs and libraries at both doors of three real nodes."""
