@@ -170,8 +170,9 @@ class Engine:
         )
 
     def peer_up(self, node: NodeId) -> None:
+        now = self._clock.now_ns()
         for shard in self.shards.values():
-            shard.core.reachable(node)
+            shard.core.reachable(node, now)
             self.touch(shard)
 
     def peer_down(self, node: NodeId) -> None:

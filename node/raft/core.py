@@ -282,10 +282,15 @@ class RaftCore:
             self._leader = NOBODY
             self._timer.hurry(self._now)
 
-    def reachable(self, node: NodeId) -> None:
-        """The stream to `node` is up again."""
+    def reachable(self, node: NodeId, now: int) -> None:
+        """The stream to `node` is up."""
+        self._advance(now)
         if self._lead is not None:
             self._lead.reachable(node)
+        elif self._leader == NOBODY and node in self._nodes.values():
+            # With it there may be a majority: a cluster that has just been started need not wait
+            # for a leader that never was. If there is one, whoever hears it refuses the pre-vote.
+            self._timer.hurry(self._now)
 
     def compact(self, snapshot: SnapshotMeta, first_index: int) -> None:
         """`snapshot` is durable: forget the entries before `first_index`."""

@@ -287,7 +287,8 @@ class Story:
         self.cluster.pump(self.member(number))
 
     def do_reachable(self, number: str, other: str) -> None:
-        self.member(number).up.reachable(self.member(other).node)
+        member = self.member(number)
+        member.up.reachable(self.member(other).node, member.clock_ns)
         self.cluster.pump(self.member(number))
 
     def do_logs(self) -> None:

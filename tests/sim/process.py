@@ -132,8 +132,14 @@ class Process:
             deadline_ns=0,
             complete=partial(self._complete, number),
         )
-        self._asked[number] = _Asked(request, complete, self._schedule.now_ns + timeout_ns)
-        self.runtime.run(lambda: self.node.settings.change(pairs, request.complete))
+        asked = self._asked[number] = _Asked(request, complete, 1 << 62)
+
+        def change() -> None:
+            # The node counts from when it takes the command, which may have waited for it.
+            asked.deadline_ns = self._schedule.now_ns + timeout_ns
+            self.node.settings.change(pairs, request.complete)
+
+        self.runtime.run(change)
 
     def _complete(self, number: int, outcome: Outcome) -> None:
         asked = self._asked.pop(number, None)

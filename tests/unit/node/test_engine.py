@@ -244,7 +244,8 @@ def test_a_long_suffix_is_applied_in_slices() -> None:
         assert rig.schedule.step()
         now = rig.shard("n3").applied_index if engine.shards else 0
         widest, before = max(widest, now - before), now
-    assert widest <= APPLY_BYTES // size + 2  # The last one passes the bound.
+    # The last one passes the bound; the empty ones of the first terms cost next to nothing.
+    assert widest <= APPLY_BYTES // size + 4
 
 
 def test_what_does_not_fit_into_uncommitted_bytes_max_waits_for_what_is_before_it() -> None:

@@ -508,3 +508,15 @@ def test_a_configuration_of_five_elects_with_three() -> None:
     for replica in (4, 5):
         cluster.crash(cluster.members[ReplicaId(replica)])
     assert cluster.elect(3).up.role is Role.LEADER
+
+
+def test_when_a_peer_comes_a_replica_that_knows_no_leader_waits_only_a_moment() -> None:
+    core = make_core()
+    core.tick(MS)
+    core.reachable(NodeId("elsewhere"), 40 * MS)  # No voter of this shard.
+    assert core.next_deadline() >= MS + ELECTION_MS * MS
+    core.reachable(NodeId("n2"), 50 * MS)
+    assert 50 * MS <= core.next_deadline() < 50 * MS + 2 * CONFIG.heartbeat_interval_ns
+    core.receive(Heartbeat(TWO, ONE, 1, 0, 1, is_urgent=False), 60 * MS)
+    core.reachable(NodeId("n3"), 70 * MS)
+    assert core.next_deadline() >= 60 * MS + ELECTION_MS * MS

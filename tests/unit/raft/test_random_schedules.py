@@ -137,7 +137,7 @@ class Schedule:
             core.unreachable(other.node)
             self.cluster.pump(member)
         elif dice == 5:
-            core.reachable(other.node)
+            core.reachable(other.node, member.clock_ns)
             self.cluster.pump(member)
         elif dice == 6:
             core.allow_leading(self.rng.random() < 0.7)

@@ -371,7 +371,7 @@ def test_an_append_lost_with_its_stream_is_sent_again_without_a_new_write() -> N
     save(core)
     core.unreachable(NodeId("n2"))
     assert appends(save(core)) == []
-    core.reachable(NodeId("n2"))
+    core.reachable(NodeId("n2"), MS)
     assert appends(save(core)) == [(2, 1, (2,))]
 
 
@@ -421,7 +421,7 @@ def test_a_follower_that_was_down_catches_up() -> None:
         cluster.settle()
     cluster.advance(500)
     cluster.start(cluster.members[THREE])
-    leader.up.reachable(NodeId("n3"))
+    leader.up.reachable(NodeId("n3"), leader.clock_ns)
     cluster.advance(100)
     assert cluster.members[THREE].applied_index == leader.applied_index == 31
 

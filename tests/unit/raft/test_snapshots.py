@@ -267,7 +267,7 @@ def test_nothing_is_sent_behind_a_snapshot_in_transfer() -> None:
         core.tick(now)
         assert appends_to(core, TWO) == []
     core.unreachable(NodeId("n2"))
-    core.reachable(NodeId("n2"))
+    core.reachable(NodeId("n2"), core.next_deadline())
     assert core.followers()[0].state is State.SNAPSHOT
 
 
