@@ -398,20 +398,22 @@ def find_command(name: bytes) -> Command | None:
 
 # --- What a command that does not fit the table is answered, behind `ERR `. As Redis words it.
 
+_SHOWN_BYTES_MAX = 128  # Of what the client sent.
+
 
 def unknown_command(args: Sequence[bytes]) -> str:
-    shown = ""
+    shown = b""
     for one in args[1:]:
-        if len(shown) >= 128:
+        if len(shown) >= _SHOWN_BYTES_MAX:
             break
-        shown += f"'{_shown(one[: 128 - len(shown)])}' "
-    return f"unknown command '{_shown(args[0][:128])}', with args beginning with: {shown}"
+        shown += b"'%b' " % _cut(one, _SHOWN_BYTES_MAX - len(shown))
+    return f"unknown command '{_shown(args[0])}', with args beginning with: {_text(shown)}"
 
 
 def unknown_subcommand(args: Sequence[bytes]) -> str:
     if args[0].upper() == b"DEBUG":
         return _not_in_debug(args[1])
-    return f"unknown subcommand '{_shown(args[1][:128])}'. Try {_shown(args[0].upper())} HELP."
+    return f"unknown subcommand '{_shown(args[1])}'. Try {_shown(args[0].upper())} HELP."
 
 
 def wrong_arity(row: Command) -> str:
@@ -422,12 +424,18 @@ def wrong_arity(row: Command) -> str:
 
 def _not_in_debug(word: bytes) -> str:
     """In Redis its subcommands stand in no table, so that one text is for both faults."""
-    return (
-        f"unknown subcommand or wrong number of arguments for '{_shown(word[:128])}'."
-        " Try DEBUG HELP."
-    )
+    return f"unknown subcommand or wrong number of arguments for '{_shown(word)}'. Try DEBUG HELP."
+
+
+def _cut(word: bytes, bytes_max: int) -> bytes:
+    """As printf writes a string of C: up to a zero byte."""
+    return word[:bytes_max].partition(b"\0")[0]
+
+
+def _text(shown: bytes) -> str:
+    """Bytes that are no UTF-8 survive (PEP 383). A line end would end the error reply early."""
+    return shown.decode("utf-8", "surrogateescape").replace("\r", " ").replace("\n", " ")
 
 
 def _shown(word: bytes) -> str:
-    # A line end inside would end the error reply early.
-    return word.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
+    return _text(_cut(word, _SHOWN_BYTES_MAX))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES_MAX: Final = 1 << 20  # What is sent in one piece: gRPC's usual limit is 4 MiB.
 COUNTED_BYTES: Final = 1 << 20  # A request above is counted before it is parsed.
+_FIELDS_PER_COMMAND = 16  # Of a message, at most: a batch of one command may have all of them.
 
 _STATUS_CHARS_KEPT = 32  # A script can make up others; OK, QUEUED and the like are kept encoded.
 _DOUBLE = struct.Struct("<d")
@@ -229,30 +230,50 @@ def cut(message: bytes) -> Iterator[bytes]:
 
 
 def count(data: bytes, *, commands_max: int, elements_max: int) -> str:
-    """Which of the limits a request goes over, as a text; empty if none. Raises Malformed."""
-    commands = elements = 0
-    for tag, start, end in _fields(data, 0, len(data)):
+    """Which of the limits a request goes over, as a text; empty if none. Raises Malformed.
+
+    Batches, and what a batch holds beside its commands, are bounded as its commands are.
+    """
+    batches = commands = others = elements = 0
+    steps = _Steps(elements_max + _FIELDS_PER_COMMAND * commands_max)
+    for tag, start, end in _fields(data, 0, len(data), steps):
         if tag != 0x0A:
             continue
-        for inner, first, last in _fields(data, start, end):
+        batches += 1
+        for inner, first, last in _fields(data, start, end, steps):
             if inner != 0x32:
+                others += 1
                 continue
             commands += 1
             if commands > commands_max:
                 return f"a message may hold {commands_max} commands"
             if last - first < 256:
                 continue  # Its few arguments are bounded by the number of commands.
-            for _ in _fields(data, first, last):
+            for _ in _fields(data, first, last, steps):
                 elements += 1
                 if elements > elements_max:
                     return f"a message may hold {elements_max} arguments"
+        if batches > commands_max or others > commands_max:
+            return f"a message may hold {commands_max} batches, sessions and watched keys"
     return ""
 
 
-def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+class _Steps:
+    """How many fields may still be looked at: of the smallest a message could hold millions."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def _fields(data: bytes, start: int, end: int, steps: _Steps) -> Iterator[tuple[int, int, int]]:
     """Tag, start and end of each field that has a length."""
     at = start
     while at < end:
+        steps.left -= 1
+        if steps.left < 0:
+            raise Malformed("more fields than any request has")
         tag, at = _read_varint(data, at)
         kind = tag & 7
         if kind == 2:

@@ -197,7 +197,7 @@ class CommandReader:
             if end < 0:
                 return at
             if data[at] != 0x24:
-                raise _Wrong(f"expected '$', got '{_printable(data[at])}'")
+                raise _Wrong(f"expected '$', got '{_shown(data[at])}'")
             length = _number(data[at + 1 : end])
             if length is None or length < 0 or length > limits.bulk_bytes_max:
                 raise _Wrong("invalid bulk length")
@@ -248,8 +248,8 @@ def _number(digits: bytes) -> int | None:
     return int(digits)
 
 
-def _printable(byte: int) -> str:
-    return chr(byte) if 0x20 <= byte < 0x7F else "?"
+def _shown(byte: int) -> str:
+    return bytes((byte,)).decode("utf-8", "surrogateescape")
 
 
 # --- Inline commands ------------------------------------------------------------------------------

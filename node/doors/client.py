@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from ...cluster.slots import DATABASES
+from ..commands.arguments import c_int_argument
 from ..errors import CommandError
 
 if TYPE_CHECKING:
@@ -78,6 +80,15 @@ class Client(ABC):
     @abstractmethod
     def answer(self, batch: Batch, outcome: Outcome) -> None:
         """What became of the request that carried `batch`."""
+
+    def database(self, word: bytes) -> int:
+        """The database that SELECT names with `word`; raises CommandError if it cannot be had."""
+        number = c_int_argument(word)
+        if self.door.is_cluster and number != 0:
+            raise CommandError("SELECT is not allowed in cluster mode")
+        if not 0 <= number < DATABASES:
+            raise CommandError("DB index is out of range")
+        return number
 
     def become_monitor(self) -> None:
         """MONITOR: be shown every command of every client."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 _KINDS = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
+_PLAIN = bytes(range(0x21, 0x7F))  # What a name may be made of.
 
 
 def set_name(client: Client, name: bytes) -> None:
@@ -25,7 +26,7 @@ def set_name(client: Client, name: bytes) -> None:
 
 
 def _is_plain(word: bytes) -> bool:
-    return all(0x21 <= byte <= 0x7E for byte in word)
+    return not word.translate(None, _PLAIN)
 
 
 def _id(client: Client, args: Args) -> Reply:
@@ -147,7 +148,10 @@ def _kill(client: Client, args: Args) -> Reply:
 def _pause(client: Client, args: Args) -> Reply:
     """PAUSE milliseconds [WRITE|ALL]: clients of this node wait so long."""
     if len(args) > 4:
-        raise _syntax_error()
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{shown(args[1])}'."
+            " Try CLIENT HELP."
+        )
     mode = args[3].upper() if len(args) == 4 else b"ALL"
     if mode not in (b"WRITE", b"ALL"):
         raise CommandError("CLIENT PAUSE mode must be WRITE or ALL")
@@ -206,7 +210,7 @@ def _describe(client: Client, now_ns: int) -> bytes:
         ("addr", client.address),
         ("laddr", client.local_address),
         ("fd", client.descriptor),
-        ("name", shown(client.name)),
+        ("name", client.name.decode()),
         ("age", (now_ns - client.created_ns) // 1_000_000_000),
         ("idle", (now_ns - client.now_ns) // 1_000_000_000),
         ("flags", client.flags),
@@ -230,8 +234,8 @@ def _describe(client: Client, now_ns: int) -> bytes:
         ("user", "default"),
         ("redir", -1),
         ("resp", client.protocol),
-        ("lib-name", shown(client.lib_name)),
-        ("lib-ver", shown(client.lib_version)),
+        ("lib-name", client.lib_name.decode()),
+        ("lib-ver", client.lib_version.decode()),
     )
     return " ".join(f"{name}={value}" for name, value in fields).encode()
 

@@ -65,32 +65,32 @@ class ClusterRouting:
         keys_slot = slot_of_keys(row, args) if row.keys.first else None
         if keys_slot is None or (shard is not None and slot_of(key) != keys_slot):
             raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
-        found = shard_of_slot(keys_slot, self._shards)
-        if not self._router.leads(found):
-            moved = self._moved(keys_slot, found)
-            raise CommandError(moved.text, moved.code)
+        found = self._shard_led(keys_slot)
         _check_databases(route, args)
         return found, first
 
     def dispatch(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         row = route.row
         if route.key_at:
-            keys_slot = slot_of(args[route.key_at])
+            shard = self._shard_led(slot_of(args[route.key_at]))
         elif row.keys.first:
             shared = slot_of_keys(row, args)
             if shared is None:
                 raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
-            keys_slot = shared
-            if self._router.leads(shard_of_slot(shared, self._shards)):
-                _check_databases(route, args)
+            shard = self._shard_led(shared)
+            _check_databases(route, args)
         else:
             self._without_keys(client, slot, route, args, cost)
             return
-        shard = shard_of_slot(keys_slot, self._shards)
-        if self._router.leads(shard):
-            client.send(shard, slot, args, cost, is_write=route.is_write)
-        else:
-            client.put(slot, self._moved(keys_slot, shard))
+        client.send(shard, slot, args, cost, is_write=route.is_write)
+
+    def _shard_led(self, slot: Slot) -> ShardId:
+        """The shard of a slot; raises MOVED if it is led elsewhere."""
+        shard = shard_of_slot(slot, self._shards)
+        if not self._router.leads(shard):
+            moved = self._moved(slot, shard)
+            raise CommandError(moved.text, moved.code)
+        return shard
 
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
         """MOVED when it turned out that another node leads."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ...cluster.command_docs import all_docs, docs_of, info_of
@@ -10,6 +9,7 @@ from ...cluster.commands import COMMANDS, Command, find_command
 from ...cluster.key_specs import keys_and_flags
 from ...cluster.routing import keys_of
 from ...proto.reply import MapReply, Reply
+from ..data.glob import Glob
 from ..errors import CommandError
 from .subcommands import Subcommands, shown
 
@@ -75,7 +75,8 @@ def _getkeysandflags(client: Client, args: Args) -> Reply:
 
 def _list(client: Client, args: Args) -> Reply:
     """LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]"""
-    names = [row.display_name for row in COMMANDS.values()]
+    rows = [one for row in COMMANDS.values() for one in (row, *row.subcommands)]
+    names = [row.display_name for row in rows]
     if len(args) > 2:
         if len(args) != 5 or args[2].upper() != b"FILTERBY":
             raise CommandError("syntax error")
@@ -83,10 +84,10 @@ def _list(client: Client, args: Args) -> Reply:
         if option == b"MODULE":
             names = []
         elif option == b"ACLCAT":
-            rows = COMMANDS.values()
             names = [row.display_name for row in rows if wanted in row.acl_categories]
         elif option == b"PATTERN":
-            names = [name for name in names if fnmatchcase(name, wanted)]
+            glob = Glob(args[4].lower())
+            names = [name for name in names if glob.matches(name.encode())]
         else:
             raise CommandError("syntax error")
     return [name.encode() for name in names]

@@ -16,7 +16,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from ...cluster.commands import wrong_arity
+from ...cluster.commands import READ, WRITE, wrong_arity
 from ...proto.reply import ErrorReply, Reply
 from ...proto.resp import Command, CommandReader, encode_reply
 from ..errors import CommandError
@@ -278,10 +278,13 @@ class Connection(Client, asyncio.Protocol):
     # --- Commands of a client that is in MULTI or wants no replies, or that somebody monitors.
 
     def _take_specially(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
-        if self.reply_mode is not _ON and route.name != b"CLIENT|REPLY":
+        if self.reply_mode is not _ON:
             self._silent.add(slot)
             if self.reply_mode is ReplyMode.SKIP:
                 self.reply_mode = _ON
+        if self.is_monitor and route.row.flags & (READ | WRITE):
+            self._check_arity(route, args)
+            raise CommandError("Replica can't interact with the keyspace")
         transaction = self.transaction
         if transaction is None or route.name in UNQUEUED:
             if self.door.clients.monitors.watching:
@@ -312,15 +315,19 @@ class Connection(Client, asyncio.Protocol):
     def reset(self) -> None:
         super().reset()
         self.transaction = None
-        self.reply_mode = _ON
+        if self.reply_mode is not _ON:
+            self.set_reply_mode("ON")
         self.is_monitor = False
-        self._silent.discard(self._next_in - 1)  # RESET is answered, whatever was set before.
         self.door.clients.monitors.watching.pop(self.id, None)
 
     def set_reply_mode(self, mode: str) -> None:
-        self.reply_mode = ReplyMode[mode]
-        if self.reply_mode is not _ON:
-            self._silent.add(self._next_in - 1)  # Nor is CLIENT REPLY itself answered then.
+        slot = self._next_in - 1  # Of CLIENT REPLY itself, which is answered if it says ON.
+        if mode == "ON":
+            self._silent.discard(slot)
+        else:
+            self._silent.add(slot)
+        if mode != "SKIP" or self.reply_mode is _ON:  # Where all are off there is none to skip.
+            self.reply_mode = ReplyMode[mode]
 
     def send(self, shard: ShardId, sink: Sink, args: Args, cost: int, *, is_write: bool) -> None:
         """Put a command into the lane of its shard."""
@@ -433,6 +440,7 @@ class Connection(Client, asyncio.Protocol):
             ):
                 break
             held, self._held = self._held, []
+            self.now_ns = self.door.router.now_ns()  # Deadlines do not count how long they waited.
             self._take(held, 0)
         if self._reader.error and not (self._held or self._is_held or self._is_closing):
             self._is_closing = True

@@ -106,6 +106,7 @@ class Clients:
     def remove(self, client: Client) -> None:
         self.by_id.pop(client.id, None)
         self.monitors.watching.pop(client.id, None)
+        self.pause.leave(client)
 
 
 class Door:

@@ -145,6 +145,7 @@ class ShardQueue:
         run.carried_out(part, replies)
         if self._session is not None and any(reply is FULL for reply in replies):
             # Looked at before the command runs, so it surely did not.
+            self._has_failed = True
             full = run.refused(Overloaded("replies kept for the session"))
             replies = [full if reply is FULL else reply for reply in replies]
         elif not part.has_parts and part.sinks[0] != ATOMIC:
@@ -154,7 +155,7 @@ class ShardQueue:
             if isinstance(sink, int):
                 run.put(sink, reply)
             else:
-                sink.gather.put(sink.place, reply)
+                sink.gather.put(sink.place, reply, is_refused=isinstance(reply, Refused))
 
     def _refuse(self, part: Part, outcome: Outcome) -> None:
         """None of them was carried out, or it is not known. A read never changed anything."""

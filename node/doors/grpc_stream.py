@@ -135,6 +135,8 @@ class Stream(Client):
         commands_max = self.door.limits.message_commands_max
         if total > commands_max:
             raise Wrong(_TOO_MUCH, f"a message may hold {commands_max} commands")
+        if len(request.batches) > commands_max:
+            raise Wrong(_TOO_MUCH, f"a message may hold {commands_max} batches")
         cost = message_bytes // max(1, total)
         limits = self.door.limits.reader
         # An argument takes two bytes at least: in smaller messages nothing can be too large.
@@ -151,7 +153,7 @@ class Stream(Client):
             self._runs += 1
             self._cost += run.cost
             run.advance()
-            taken += len(commands)
+            taken += 1 + len(commands)
             if taken >= COMMANDS_PER_STEP:
                 taken = 0
                 await asyncio.sleep(0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...cluster.commands import COMMANDS, wrong_arity
-from ...cluster.slots import DATABASES
 from ...proto.reply import OK, MapReply, Reply, Status
+from ..commands.arguments import parse_int
 from ..errors import CommandError
 from .acl_commands import ACL
 from .client_commands import CLIENT, set_name
@@ -82,11 +82,12 @@ def hello(client: Client, args: Args) -> Reply:
     protocol = client.protocol
     name: bytes | None = None
     if len(args) > 1:
-        if not args[1].isdigit():
+        number = parse_int(args[1])
+        if number is None:
             raise CommandError("Protocol version is not an integer or out of range")
-        protocol = int(args[1][:9])
-        if protocol not in (2, 3):
+        if number not in (2, 3):
             raise CommandError("unsupported protocol version", "NOPROTO")
+        protocol = number
     at = 2
     while at < len(args):
         option, left = args[at].upper(), len(args) - at - 1
@@ -115,16 +116,7 @@ def hello(client: Client, args: Args) -> Reply:
 
 
 def select(client: Client, args: Args) -> Reply:
-    digits = args[1]
-    bare = digits.removeprefix(b"-")
-    if not bare.isdigit() or len(bare) > 9:
-        raise CommandError("value is not an integer or out of range")
-    number = int(digits)
-    if client.door.is_cluster and number != 0:
-        raise CommandError("SELECT is not allowed in cluster mode")
-    if not 0 <= number < DATABASES:
-        raise CommandError("DB index is out of range")
-    client.db = number
+    client.db = client.database(args[1])
     return OK
 
 

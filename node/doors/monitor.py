@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .routes import Route
 
+SHOWN_BYTES_MAX = 16 << 10  # Of a command.
+WORD_COST = 16  # Of an argument beside its bytes, about.
+
 _ESCAPES = dict(
     zip(b'\\"\n\r\t\a\b', ("\\\\", '\\"', "\\n", "\\r", "\\t", "\\a", "\\b"), strict=True)
 )
@@ -28,8 +31,7 @@ class Monitors:
         if not route.is_monitored or not route.name:
             return
         seconds, micros = divmod(client.door.router.wall_us(), 1_000_000)
-        shown = [_quoted(one) for one in (args[:1] if route.name in _SECRET else args)]
-        words = " ".join(shown)
+        words = _words(args[:1] if route.name in _SECRET else args)
         line = f"+{seconds}.{micros:06d} [{client.db} {client.address}] {words}\r\n".encode()
         for watcher in list(self.watching.values()):
             watcher.push(line)
@@ -38,6 +40,20 @@ class Monitors:
 def monitor(client: Client, args: Args) -> Reply:
     client.become_monitor()
     return OK
+
+
+def _words(args: Args) -> str:
+    """All of them, or as much as may be shown: others must not wait for a value of megabytes."""
+    shown = []
+    left = SHOWN_BYTES_MAX
+    for place, one in enumerate(args):
+        if left <= 0:
+            shown.append(f"... ({len(args) - place} more arguments)")
+            break
+        more = len(one) - left
+        shown.append(_quoted(one[:left]) + (f"... ({more} more bytes)" if more > 0 else ""))
+        left -= len(one) + WORD_COST
+    return " ".join(shown)
 
 
 def _quoted(word: bytes) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .client import Client
     from .connection import Connection
     from .door import Door
     from .routes import Route
 
 # Like writes: their effect must not be seen while writes are paused.
 _AS_WRITES = frozenset({b"EXEC", b"CONFIG|SET", b"SHUTDOWN"})
+LOOK_MIN_S, LOOK_MAX_S = 0.001, 1.0  # Between two looks at the clock.
 
 
 class Pause:
@@ -20,35 +22,46 @@ class Pause:
         self.is_on = False  # Asked for every command.
         self._is_for_writes = False
         self._until_ns = 0
-        self._waiting: list[Connection] = []
+        self._waiting: dict[int, Connection] = {}
+        self._number = 0  # Of this pause: a timer of an earlier one does nothing.
 
     def begin(self, door: Door, until_ns: int, *, is_for_writes: bool) -> None:
         """A second pause can only make it longer and stricter, as in Redis."""
         self._is_for_writes = is_for_writes and (self._is_for_writes or not self.is_on)
         self._until_ns = max(self._until_ns, until_ns)
-        self.is_on = True
-        self._arm(door)
+        if not self.is_on:
+            self.is_on = True
+            self._number += 1
+            self._wait(door, self._number)
 
-    def _arm(self, door: Door) -> None:
-        left_ns = self._until_ns - door.router.now_ns()
-
+    def _wait(self, door: Door, number: int) -> None:
         def look() -> None:
-            if self.is_on and door.router.now_ns() >= self._until_ns:
+            if number != self._number or not self.is_on:
+                return
+            if door.router.now_ns() >= self._until_ns:
                 self.end()
+            else:  # It was made longer, or the timer of the loop came a little early.
+                self._wait(door, number)
 
-        door.call_later(max(left_ns, 0) / 1e9, look)
+        left_s = (self._until_ns - door.router.now_ns()) / 1e9
+        # Not in one go: the timer of a pause that was called off would be kept as long.
+        door.call_later(min(max(left_s, LOOK_MIN_S), LOOK_MAX_S), look)
 
     def end(self) -> None:
         self.is_on = False
         self._until_ns = 0
-        waiting, self._waiting = self._waiting, []
-        for client in waiting:
+        waiting, self._waiting = self._waiting, {}
+        for client in waiting.values():
             client.release()
+
+    def leave(self, client: Client) -> None:
+        """It is gone and waits no more."""
+        self._waiting.pop(client.id, None)
 
     def holds(self, client: Connection, route: Route) -> bool:
         """Whether this command has to wait; the client is then held until the end."""
         if self._is_for_writes and not (route.is_write or route.name in _AS_WRITES):
             return False
         client.hold()
-        self._waiting.append(client)
+        self._waiting[client.id] = client
         return True

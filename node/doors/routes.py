@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...proto.reply import Reply
     from ..request import Args
     from .client import Client
-    from .subcommands import LocalHandler
+    from .subcommands import Later, LocalHandler
 
 # They change what later replies look like, or speak about earlier writes: they wait until all
 # earlier commands of the connection are answered.
@@ -39,6 +39,11 @@ _BARRIERS = frozenset(
     {b"HELLO", b"RESET", b"WAIT", b"WAITAOF", b"CONFIG|SET", b"SHUTDOWN"}
     | {b"CLUSTER|COUNTKEYSINSLOT", b"CLUSTER|GETKEYSINSLOT"}
 )
+
+
+# What a door answers by itself it answers at once: a million patterns for CONFIG GET, or names for
+# COMMAND INFO, would hold up the whole node.
+LOCAL_WORDS_MAX = 4_096
 
 
 class SecurityBreach(Exception):
@@ -79,10 +84,21 @@ def _breach(client: Client, args: Args) -> Reply:
     raise SecurityBreach
 
 
+def _bounded(handler: LocalHandler) -> LocalHandler:
+    def answer(client: Client, args: Args) -> Reply | Later:
+        if len(args) > LOCAL_WORDS_MAX:
+            raise CommandError(f"too many arguments: this command takes {LOCAL_WORDS_MAX} words")
+        return handler(client, args)
+
+    return answer
+
+
 def _route(
     row: Command, handler: LocalHandler | None, by_word: Mapping[bytes, Route] | None = None
 ) -> Route:
     has_one_key = row.keys.first == row.keys.last
+    if handler is not None and row.name and row.arity < 0:
+        handler = _bounded(handler)
     return Route(
         name=row.name,
         arity=row.arity,

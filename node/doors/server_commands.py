@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...cluster.slots import DATABASES
+from ..commands.arguments import c_int_argument
 from ..errors import CommandError
 from .subcommands import LocalHandler, Subcommands
 
@@ -56,10 +57,12 @@ replconf = _refusing(f"REPLCONF is not supported: {_STREAM}")
 
 def swapdb(client: Client, args: Args) -> Reply:
     for word, which in ((args[1], "first"), (args[2], "second")):
-        if not word.removeprefix(b"-").isdigit() or len(word) > 10:
-            raise CommandError(f"invalid {which} DB index")
-        if not 0 <= int(word) < DATABASES:
-            raise CommandError("DB index is out of range")
+        try:
+            c_int_argument(word)
+        except CommandError:
+            raise CommandError(f"invalid {which} DB index") from None
+    if not all(0 <= int(word) < DATABASES for word in args[1:]):
+        raise CommandError("DB index is out of range")
     raise CommandError(
         "SWAPDB is not supported: databases live on different shards, and no command changes two"
         " shards at once; SELECT the other one instead"

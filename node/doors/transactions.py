@@ -7,6 +7,7 @@ answered. Read `node/commands/transactions.py` next.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from ...cluster.commands import NO_MULTI
@@ -71,8 +72,9 @@ class Transaction:
             raise CommandError("transaction has more commands than transaction_commands_max")
         if route.handler is None:
             self._queue_data(route, args)
-        elif route.name == b"SELECT" and args[1].isdigit() and len(args[1]) <= 2:
-            self._db = int(args[1])
+        elif route.name == b"SELECT":
+            with suppress(CommandError):  # EXEC will say so, and go on in the database it is in.
+                self._db = self._client.database(args[1])
         self._items.append((route, args))
         return QUEUED
 

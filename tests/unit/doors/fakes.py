@@ -323,16 +323,20 @@ class Rig:
     def _call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         self._timers.append((self.router.time_ns + int(delay_s * 1e9), callback))
 
-    def pass_time(self, seconds: float) -> None:
-        """Run every timer that is due until then, each at its time."""
+    @property
+    def timers(self) -> int:
+        return len(self._timers)
+
+    def pass_time(self, seconds: float, *, early_ns: int = 0) -> None:
+        """Run every timer that is due until then, each at its time, or so much earlier."""
         until_ns = self.router.time_ns + int(seconds * 1e9)
         while due := sorted(
             (one for one in self._timers if one[0] <= until_ns), key=lambda t: t[0]
         ):
             self._timers.remove(due[0])
-            self.router.time_ns = max(self.router.time_ns, due[0][0])
+            self.router.time_ns = max(self.router.time_ns, due[0][0] - early_ns)
             due[0][1]()
-        self.router.time_ns = until_ns
+        self.router.time_ns = until_ns - early_ns
 
     def client(self) -> Client:
         return Client(self.door, self._soon)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
 import pytest
 
 from .fakes import MemoryRouter, Rig, Router
+
+if TYPE_CHECKING:
+    from trimaran.node.doors.connection import Connection
 
 
 @pytest.fixture
@@ -100,6 +107,48 @@ def test_a_client_that_leaves_while_paused_is_forgotten(rig: Rig) -> None:
     assert rig.client().ask(b"GET a") is None
 
 
+def test_what_waited_longer_than_a_command_may_take_is_carried_out_all_the_same() -> None:
+    rig = Rig(Router())
+    client, other = rig.client(), rig.client()
+    client.ask(b"CLIENT PAUSE 60000")
+    other.send(b"SET a 1")
+    rig.pass_time(61)
+    other.turn()
+    assert rig.router.take().deadline_ns > rig.router.time_ns
+
+
+def test_a_pause_ends_though_its_timer_comes_a_little_early(rig: Rig) -> None:
+    client, other = rig.client(), rig.client()
+    client.ask(b"CLIENT PAUSE 10")
+    other.send(b"PING")
+    rig.pass_time(0.01, early_ns=400_000)
+    rig.pass_time(0.001)
+    assert other.replies() == [b"PONG"]
+
+
+def test_timers_of_pauses_and_clients_that_left_do_not_pile_up(rig: Rig) -> None:
+    client = rig.client()
+    for _ in range(100):
+        client.send(b"CLIENT PAUSE 1000000000 WRITE", b"CLIENT UNPAUSE")
+    rig.pass_time(1.1)
+    assert rig.timers == 0
+    client.ask(b"CLIENT PAUSE 1000000000 WRITE")
+    for _ in range(100):
+        client.send(b"CLIENT PAUSE 1000000000 WRITE")
+    assert rig.timers == 1
+    kept = weakref.ref(_left_while_paused(rig))
+    gc.collect()
+    assert kept() is None
+
+
+def _left_while_paused(rig: Rig) -> Connection:
+    other = rig.client()
+    other.send(b"SET a 1")
+    other.turn()
+    other.connection.connection_lost(None)
+    return other.connection
+
+
 # --- REPLY
 
 
@@ -113,6 +162,27 @@ def test_reply_skip_silences_the_next_command_only(rig: Rig) -> None:
     client = rig.client()
     client.send(b"CLIENT REPLY SKIP", b"SET a 1", b"GET a")
     assert client.replies() == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "replies"),
+    [
+        # Where all are off, there is none to skip, and the error of a wrong word is off too.
+        ((b"CLIENT REPLY OFF", b"CLIENT REPLY SKIP", b"ECHO 1", b"ECHO 2"), []),
+        ((b"CLIENT REPLY OFF", b"CLIENT REPLY x", b"CLIENT REPLY ON"), [b"OK"]),
+        ((b"CLIENT REPLY SKIP", b"CLIENT REPLY x", b"ECHO 1"), [b"1"]),
+        ((b"CLIENT REPLY SKIP", b"CLIENT REPLY SKIP", b"ECHO 1", b"ECHO 2"), [b"2"]),
+        ((b"CLIENT REPLY SKIP", b"CLIENT REPLY ON", b"ECHO 1"), [b"OK", b"1"]),
+        ((b"CLIENT REPLY OFF", b"RESET", b"ECHO 1"), [b"RESET", b"1"]),
+        ((b"CLIENT REPLY OFF", b"MULTI", b"CLIENT REPLY ON", b"DISCARD"), []),
+    ],
+)
+def test_reply_modes_meet_as_in_redis(
+    rig: Rig, lines: tuple[bytes, ...], replies: list[bytes]
+) -> None:
+    client = rig.client()
+    client.send(*lines)
+    assert client.replies() == replies
 
 
 def test_a_silent_reply_that_comes_late_keeps_the_order() -> None:
@@ -144,6 +214,29 @@ def test_a_transaction_is_shown_when_it_is_carried_out(rig: Rig) -> None:
     assert [line.split()[-1] for line in watcher.replies()] == [b'"MULTI"']
     client.send(b"EXEC")
     assert [line.split()[3] for line in watcher.replies()] == [b'"SET"', b'"EXEC"']
+
+
+def test_what_a_monitor_is_shown_of_a_large_command_is_cut(rig: Rig) -> None:
+    monitor, client = rig.client(), rig.client()
+    monitor.ask(b"MONITOR")
+    client.send([b"SET", b"k", b"x" * (8 << 20)], [b"DEL", *[b"k%d" % n for n in range(5_000)]])
+    large, many = monitor.replies()
+    assert len(large) < 20_000
+    assert large.endswith(b'x"... (%d more bytes)' % ((8 << 20) - (16 << 10) + 36))
+    assert many.endswith(b" more arguments)")
+
+
+def test_a_monitor_does_not_touch_keys(rig: Rig) -> None:
+    client = rig.client()
+    client.ask(b"MONITOR")
+    client.send(b"SET a 1")
+    assert client.replies() == ["ERR Replica can't interact with the keyspace"]
+
+
+def test_a_long_name_is_shown_whole(rig: Rig) -> None:
+    client = rig.client()
+    client.ask(b"CLIENT SETNAME " + b"n" * 200)
+    assert b" name=" + b"n" * 200 + b" " in client.ask(b"CLIENT LIST")
 
 
 def test_reset_ends_monitoring(rig: Rig) -> None:

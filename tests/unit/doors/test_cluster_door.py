@@ -128,3 +128,11 @@ def test_there_is_one_database_at_this_door(rig: Rig) -> None:
         == "ERR Copying to another database is not allowed in cluster mode"
     )
     assert client.ask([b"COPY", here, b"{%b}2" % here, b"DB", b"0"]) == 0
+
+
+def test_a_redirection_is_counted_as_a_rejected_call(rig: Rig, router: MemoryRouter) -> None:
+    router.leaders[0] = "n2"
+    rig.client().ask(b"GET b")  # Of slot 3300, shard 0 of 4.
+    stats = rig.door.clients.stats
+    assert stats.errors == {"MOVED": 1}
+    assert stats.commands[b"GET"].rejected == 1

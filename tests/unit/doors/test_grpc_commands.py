@@ -359,6 +359,30 @@ async def test_what_a_full_session_refuses_was_not_applied() -> None:
             assert outcomes[0] == (outcomes[1] if is_atomic else 1)
 
 
+async def test_half_of_a_split_write_in_a_full_session_is_not_called_not_applied() -> None:
+    async with grpc_rig(Router(2)) as rig:
+        stream = rig.stream()
+        sessions = [pb.Session(shard=shard, id=7, sequence=1) for shard in (0, 1)]
+        await stream.send(batch(b"DEL a b c d e f g h", sessions=sessions))
+        await rig.requests(2)
+        rig.router.answer(FULL, shard=0)
+        rig.router.answer(1, shard=1)
+        (outcome,) = map(outcome_of, (await stream.receive()).results)
+        assert isinstance(outcome, pb.OutcomeUnknown)
+
+
+async def test_nothing_is_carried_out_behind_what_a_full_session_refused() -> None:
+    async with grpc_rig(Router(1), limits=DoorLimits(request_commands_max=1)) as rig:
+        stream = rig.stream()
+        session = pb.Session(id=7, sequence=1)
+        await stream.send(batch(b"INCR a", b"INCR a", sessions=[session]))
+        await rig.requests(1)
+        rig.router.answer(FULL)
+        outcomes = [outcome_of(one) for one in (await stream.receive()).results]
+        reasons = [one.reason for one in outcomes if isinstance(one, pb.NotApplied)]
+        assert reasons == [Reason.OVERLOADED, Reason.PREDECESSOR]
+
+
 # --- Transactions, and commands that wait for those before them.
 
 

@@ -301,3 +301,9 @@ async def test_closing_the_door_ends_its_streams() -> None:
         await rig.door.close()
         assert (await stream.ending())[0] == grpc.StatusCode.ABORTED
         assert not rig.clients.by_id
+
+
+async def test_a_message_of_nothing_but_empty_batches_ends_the_stream() -> None:
+    async with grpc_rig(limits=DoorLimits(message_commands_max=1_000)) as rig:
+        code, text = await ending_of(rig, b"\x0a\x00" * 1_001)
+        assert (code, text) == (TOO_MUCH, "a message may hold 1000 batches")

@@ -9,6 +9,7 @@ import pytest
 
 from trimaran.cluster.commands import COMMANDS, LOCAL
 from trimaran.node.doors.local_commands import LOCAL_HANDLERS
+from trimaran.node.doors.routes import LOCAL_WORDS_MAX
 from trimaran.node.doors.subcommands import Subcommands
 
 from .fakes import Client, Facts, MemoryRouter, Rig, Router
@@ -234,3 +235,47 @@ def test_bytes_that_are_no_text_come_back_in_errors_without_harm(client: Client)
     assert "unknown command" in client.ask([b"\xff\r\n-ERR"])
     assert "unknown subcommand" in client.ask([b"CLIENT", b"\xff\r\n"])
     assert client.ask(b"PING") == b"PONG"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (
+            [b"a\xff\0b", b"\xfe\0x"],
+            b"-ERR unknown command 'a\xff', with args beginning with: '\xfe' ",
+        ),
+        ([b"ACL", b"\xff"], b"-ERR unknown subcommand '\xff'. Try ACL HELP."),
+        ([b"HELLO", b"-1"], b"-NOPROTO unsupported protocol version"),
+        ([b"HELLO", b"03"], b"-ERR Protocol version is not an integer or out of range"),
+        ([b"SELECT", b"-0"], b"-ERR value is not an integer or out of range"),
+        (
+            [b"SELECT", b"2147483648"],
+            b"-ERR value is out of range, value must between -2147483648 and 2147483647",
+        ),
+        ([b"SWAPDB", b"-1", b"x"], b"-ERR invalid second DB index"),
+        ([b"SWAPDB", b"01", b"99"], b"-ERR invalid first DB index"),
+    ],
+)
+def test_errors_are_those_of_redis_to_the_byte(
+    client: Client, words: list[bytes], error: bytes
+) -> None:
+    client.send(words)
+    client.turn()
+    assert client.written == error + b"\r\n"
+
+
+def test_the_list_of_commands_has_subcommands_and_redis_patterns(client: Client) -> None:
+    found = client.ask(b"COMMAND LIST FILTERBY PATTERN Config|[^a-fh-z]*")
+    assert found == [b"config|get"]
+    assert {b"config", b"config|set", b"get"} <= set(client.ask(b"COMMAND LIST"))
+
+
+@pytest.mark.parametrize("words", [b"CONFIG GET", b"COMMAND INFO", b"CLIENT LIST ID", b"PING"])
+def test_what_the_door_answers_at_once_is_asked_in_so_many_words(
+    client: Client, words: bytes
+) -> None:
+    begun = [*words.split(), *[b"1"] * LOCAL_WORDS_MAX]
+    assert "too many arguments" in client.ask(begun)
+    client.send(b"MULTI", begun, b"EXEC")
+    assert "too many arguments" in client.replies()[-1][0]
+    assert "unknown command" in client.ask([b"NOSUCH", *[b"1"] * LOCAL_WORDS_MAX])

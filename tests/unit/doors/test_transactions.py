@@ -101,6 +101,26 @@ def test_a_select_inside_holds_for_the_commands_behind_it_and_after_exec() -> No
     assert replies[4:] == [[b"OK", b"OK", b"OK"], b"2", b"OK", b"0"]
 
 
+@pytest.mark.parametrize("word", [b"16", b"77", b"-1", b"x", b"01"])
+def test_after_a_select_that_fails_inside_it_goes_on_in_its_database(word: bytes) -> None:
+    replies = _asked(
+        Rig(MemoryRouter()),
+        *(b"SELECT 2", b"MULTI", b"SELECT " + word, b"SET a 1", b"EXEC", b"GET a"),
+    )
+    assert replies[-2][0].startswith("ERR ")  # type: ignore[index]  # A list of replies.
+    assert replies[-2][1:] == [b"OK"]  # type: ignore[index]
+    assert replies[-1] == b"1"
+
+
+def test_at_the_cluster_door_a_select_inside_leads_nowhere_else() -> None:
+    replies = _asked(
+        Rig(MemoryRouter(), is_cluster=True),
+        *(b"MULTI", b"SELECT 1", b"SET a 1", b"EXEC", b"GET a"),
+    )
+    assert replies[-2] == ["ERR SELECT is not allowed in cluster mode", b"OK"]
+    assert replies[-1] == b"1"
+
+
 def test_a_select_that_was_discarded_changes_nothing() -> None:
     replies = _asked(Rig(MemoryRouter()), b"SET a 0", b"MULTI", b"SELECT 2", b"DISCARD", b"GET a")
     assert replies[-1] == b"0"

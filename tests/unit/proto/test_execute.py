@@ -20,6 +20,7 @@ from trimaran.proto.execute import (
     encode_result,
     encode_value,
     messages,
+    varint,
 )
 from trimaran.proto.reply import (
     NULL_ARRAY,
@@ -144,6 +145,24 @@ def test_commands_and_arguments_are_counted_before_they_are_parsed() -> None:
     assert count(few, commands_max=1, elements_max=10) == "a message may hold 1 commands"
     assert count(many, commands_max=2, elements_max=2_002) == ""
     assert "2001 arguments" in count(many, commands_max=2, elements_max=2_001)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        b"",  # Batches without anything,
+        b"\x3a\x00" * 200_000,  # empty sessions,
+        b"\x4a\x00" * 200_000,  # watched keys without a name,
+        b"\x08\x01" * 200_000,  # the same number again and again.
+    ],
+)
+def test_whatever_there_are_millions_of_is_refused_before_it_is_looked_at(batch: bytes) -> None:
+    data = (b"\x0a" + varint(len(batch)) + batch) * (200_000 if not batch else 1)
+    found = ""
+    with contextlib.suppress(Malformed):
+        found = count(data, commands_max=100, elements_max=10_000)
+        assert found, "it is taken for a request"
+    assert found in ("", "a message may hold 100 batches, sessions and watched keys")
 
 
 @given(st.binary(max_size=60))
