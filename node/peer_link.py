@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..cluster.slots import ShardId
 from ..proto import peer_pb2 as pb
-from .errors import NotLeader, Overloaded, Unavailable
+from ..proto.reply import ErrorReply, Reply, size_of_reply
+from .errors import NotLeader, OutcomeUnknown, Overloaded, Unavailable
 from .peer_stream import PeerStream, Refused, StreamBroken
 from .pieces import CUT_BYTES, PIECE_BYTES, Cutting, Whole
 from .raft.types import AppendEntries, HeartbeatReply, Message, NodeId
-from .request import Answer, Forward, NotApplied
+from .request import Answer, Done, Forward, NotApplied, Unknown
 from .wire import (
     MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 BATCH_BYTES_MAX = 512 << 10
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
+# Some of the commands may have written.
+TOO_LARGE = ErrorReply(
+    "UNCERTAIN", "it was carried out, but its reply is larger than peer_queue_bytes_max"
+)
 BEACON_NS = 1_000_000_000  # A link is not silent for longer: clocks and epochs are compared (A2).
 
 _log = logging.getLogger(__name__)
@@ -150,7 +155,8 @@ class Link:
         self._patient: list[tuple[ShardId, Message]] = []  # These alone are no reason to send.
         self._forwards: deque[_Forward] = deque()
         self._answers: deque[_Answer] = deque()
-        self._cutting: _Cut | None = None  # A large message on its way.
+        self._cutting: _Cut | None = None  # A large message on its way;
+        self._cuts = deque((self._cut_append, self._cut_answer, self._cut_forward))  # the next.
         self._bounced: list[Answer] = []
         self._leaders: dict[ShardId, Led] = {}  # To be told with the next frame.
         self._tells_leaders = False
@@ -193,10 +199,19 @@ class Link:
             self._bounce(forward, Overloaded("peer_queue_bytes_max"))
 
     def answer(self, answer: Answer) -> None:
+        """Answer a forward. If it finds no room, that is said: nobody waits for it in vain."""
         size = size_of_answer(answer)
-        if self._has_room(size):
-            self.queue_bytes += size
-            self._answers.append((answer, size))
+        if size > self._queue_bytes_max:
+            answer = _without_large(answer, self._queue_bytes_max)
+            size = size_of_answer(answer)
+        if not self._has_room(size):
+            if not self.log.is_live:
+                return
+            # A read is asked again, and a write under its session: the shard has kept its reply.
+            answer = Answer(answer.id, Unknown(OutcomeUnknown("peer_queue_bytes_max is reached")))
+            size = MESSAGE_BYTES
+        self.queue_bytes += size
+        self._answers.append((answer, size))
 
     def tell(self, one: Led, *, is_urgent: bool = True) -> None:
         """Say who leads a shard, at the next flush or with the next frame there is. Bounded by the
@@ -338,18 +353,35 @@ class Link:
         return size
 
     def _begin_cut(self) -> _Cut | None:
-        """Take a large message from the front of its queue; its size counts until it is sent."""
-        if self._forwards and _is_cut(self._forwards[0]):
-            parts, size = self._forwards.popleft()
-            return _Cut(self._forwards, Cutting([Whole(pb.FORWARDS, parts)]), size)
-        if self._answers and _is_cut(self._answers[0]):
-            answer, size = self._answers.popleft()
-            return _Cut(self._answers, Cutting([Whole(pb.ANSWERS, answer_in_parts(answer))]), size)
-        if self._appends and _is_cut(self._appends[0]):
-            shard, message, size = self._appends.popleft()
-            wholes = [Whole(pb.ENTRY, [data]) for data in data_apart(message, PIECE_BYTES)]
-            return _Cut(self._appends, Cutting(wholes), size, (shard, message))
+        """Take a large message from the front of its queue; its size counts until it is sent.
+
+        The queues take turns: where large answers never end, entries must not wait for their end.
+        """
+        for _ in range(len(self._cuts)):
+            begin = self._cuts[0]
+            self._cuts.rotate(-1)
+            if (cut := begin()) is not None:
+                return cut
         return None
+
+    def _cut_append(self) -> _Cut | None:
+        if not (self._appends and _is_cut(self._appends[0])):
+            return None
+        shard, message, size = self._appends.popleft()
+        wholes = [Whole(pb.ENTRY, [data]) for data in data_apart(message, PIECE_BYTES)]
+        return _Cut(self._appends, Cutting(wholes), size, (shard, message))
+
+    def _cut_answer(self) -> _Cut | None:
+        if not (self._answers and _is_cut(self._answers[0])):
+            return None
+        answer, size = self._answers.popleft()
+        return _Cut(self._answers, Cutting([Whole(pb.ANSWERS, answer_in_parts(answer))]), size)
+
+    def _cut_forward(self) -> _Cut | None:
+        if not (self._forwards and _is_cut(self._forwards[0])):
+            return None
+        parts, size = self._forwards.popleft()
+        return _Cut(self._forwards, Cutting([Whole(pb.FORWARDS, parts)]), size)
 
     def _next_control_frame(self) -> bytes | None:
         if not (self._control and self._is_backed_up):
@@ -454,6 +486,19 @@ class Link:
             self._last_refusal = str(error)
             level = logging.INFO if error.is_temporary else logging.ERROR
             _log.log(level, "peer refused us", extra={"peer": self.node, "error": str(error)})
+
+
+def _without_large(answer: Answer, bytes_max: int) -> Answer:
+    """Who asked would have to hold all of it at once: what is too much is not passed on."""
+    assert isinstance(answer.outcome, Done), "only replies are large"
+    replies: list[Reply] = []
+    size = MESSAGE_BYTES
+    for reply in answer.outcome.replies:
+        cost = size_of_reply(reply)
+        fits = size + cost + MESSAGE_BYTES <= bytes_max
+        replies.append(reply if fits else TOO_LARGE)
+        size += cost if fits else MESSAGE_BYTES
+    return Answer(answer.id, Done(replies))
 
 
 def _is_cut(queued: _Forward | _Answer | _Append) -> bool:

@@ -488,7 +488,7 @@ class Peers:
             return
         try:
             topology = Topology.from_json(json.loads(batch.topology))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WireError(f"a topology that cannot be read: {error}") from error
         if topology.epoch > self.epoch:
             self._handler.topology_received(topology)

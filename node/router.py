@@ -298,8 +298,8 @@ class Router:
                         self._note_hint(request.shard, target, error.hint)
                     self._try_again(request, error)
                 case Unknown():
-                    # Under a session it can be sent again: it is applied once.
-                    request.is_uncertain = True
+                    # Under a session it can be sent again: it is applied once. A read, anyhow.
+                    request.is_uncertain = request.is_uncertain or request.has_write
                     self._park(request)
 
     def _note_hint(self, shard_id: ShardId, target: NodeId | None, hint: str | None) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from .raft.core import RaftCore
 
-LARGE_BYTES = 1 << 20  # An entry of that size is packed in parts.
+LARGE_BYTES = 1 << 20  # An entry with a request of that size is packed in parts.
 ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
 WAIT = b"_WAIT"  # _WAIT index: a read, alone in its request; see `_saved_by`.
 
@@ -167,13 +167,13 @@ class Shard:
         requests = self._take_from_inbox()
         if not requests:
             return None
-        size = sum([request.size_bytes for request in requests])
+        largest = max([request.size_bytes for request in requests])
         stamp_ms = self._stamp(now_ns, wall_ms)
         seed = self._seeds.getrandbits(64)
         settings = self._settings()
         commands = [record for request in requests for record in _records(request)]
         data = pack_entry(
-            self._cluster_id, stamp_ms, seed, commands, settings, is_large=size > LARGE_BYTES
+            self._cluster_id, stamp_ms, seed, commands, settings, is_large=largest > LARGE_BYTES
         )
         try:
             entry = self.core.propose(data)
@@ -232,15 +232,20 @@ class Shard:
         if not due:
             return 0
         by_db: dict[int, list[bytes]] = {}
+        count = size = 0
         for db, key in due:
             by_db.setdefault(db, []).append(key)
+            count += 1
+            size += len(key)  # As large as any argument may be.
+            if size >= self._limits.entry_bytes_max:
+                break
         self._is_expiring = True
         batches = list(by_db.items())
         for place, (db, names) in enumerate(batches):
             is_last = place == len(batches) - 1
             complete = self._expiry_done if is_last else answered
             self._enqueue(self._expiry(db, names, deadline_ns, complete))
-        return len(due)
+        return count
 
     def _expiry(
         self,
@@ -310,7 +315,8 @@ class Shard:
             request.complete(Done([self._saved_by(int(request.commands[0][1]))]))
             return
         replies: list[Reply] = []
-        context = Context(request.db, now_ms, 0, unpack_settings(self._settings()))
+        seed = self._seeds.getrandbits(64)
+        context = Context(request.db, now_ms, seed, unpack_settings(self._settings()))
         for args in request.commands:
             self.keys.enter(request.db, now_ms, is_read=True)
             try:
@@ -322,7 +328,7 @@ class Shard:
                 # Due by our clock, but no applied stamp says so yet: nil now could be undone by a
                 # failover to a slower clock (A2). The expiry is logged first, the read behind it.
                 self._enqueue(
-                    self._expiry(request.db, [pending.key], request.deadline_ns, answered)
+                    self._expiry(pending.db, [pending.key], request.deadline_ns, answered)
                 )
                 self._enqueue(request)
                 return

@@ -116,13 +116,32 @@ def pack_reply(reply: Any) -> bytes:
 
 def pack_in_parts(value: Any) -> list[bytes]:
     """What `pack_reply` makes of it, in parts: long byte strings are parts of their own, so that
-    they are not copied."""
-    if isinstance(value, bytes) and len(value) > PART_BYTES:
-        return [_BIN_32.pack(0xC6, len(value)), value]
-    if isinstance(value, list | tuple) and size_of_reply(value) > PART_BYTES:
-        header = msgpack.Packer().pack_array_header(len(value))
-        return [header, *[part for one in value for part in pack_in_parts(one)]]
-    return [pack_reply(value)]
+    they are not copied, and all that stands between them is one part."""
+    parts: list[bytes] = []
+    packer = msgpack.Packer(default=_extension, use_bin_type=True, autoreset=False)
+    _put_in_parts(value, packer, parts)
+    parts.append(packer.bytes())
+    return parts
+
+
+def _put_in_parts(value: Any, packer: msgpack.Packer, parts: list[bytes]) -> None:
+    if not _holds_long(value):
+        packer.pack(value)
+    elif isinstance(value, bytes):
+        parts += (packer.bytes() + _BIN_32.pack(0xC6, len(value)), value)
+        packer.reset()
+    else:
+        packer.pack_array_header(len(value))
+        for one in value:
+            _put_in_parts(one, packer, parts)
+
+
+def _holds_long(value: object) -> bool:
+    """Whether it is a long byte string, or a list with one in it."""
+    kind = type(value)
+    if kind is bytes:
+        return len(value) > PART_BYTES  # type: ignore[arg-type]  # `type() is` does not narrow.
+    return (kind is list or kind is tuple) and any(map(_holds_long, value))  # type: ignore[call-overload]  # The same.
 
 
 def size_of_reply(reply: object) -> int:

@@ -30,13 +30,19 @@ def int_argument(text: bytes) -> int:
     return number
 
 
-def database_argument(text: bytes) -> int:
-    """The number of a database, as MOVE and COPY name it."""
+def c_int_argument(text: bytes) -> int:
+    """A number that Redis keeps in an int of C."""
     number = int_argument(text)
     if not _C_INT_MIN <= number <= _C_INT_MAX:
         raise CommandError(
             f"value is out of range, value must between {_C_INT_MIN} and {_C_INT_MAX}"
         )
+    return number
+
+
+def database_argument(text: bytes) -> int:
+    """The number of a database, as MOVE and COPY name it."""
+    number = c_int_argument(text)
     if not 0 <= number < DATABASES:
         raise CommandError("DB index is out of range")
     return number

@@ -11,6 +11,9 @@ from ...proto.reply import Reply
 from ..data.keyspace import Keyspace
 from ..request import Args
 
+# A large value costs nothing to name a thousand times; its copies in the reply would cost a node.
+REPLY_BYTES_MAX = 512 << 20
+
 
 class Context:
     """The same on every replica. One serves all commands of an entry; `db` is set for each."""

@@ -21,6 +21,7 @@ from .arguments import (
     parse_int,
     syntax_error,
 )
+from .context import REPLY_BYTES_MAX
 
 if TYPE_CHECKING:
     from ..request import Args
@@ -45,7 +46,10 @@ def get(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def mget(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """MGET key ...: their strings; nil for what is absent or no string."""
     values = [keys.peek(key) for key in args[1:]]
-    return [value if type(value) is bytes else None for value in values]
+    strings = [value if type(value) is bytes else None for value in values]
+    if sum([len(value) for value in strings if value is not None]) > REPLY_BYTES_MAX:
+        raise CommandError("the values are larger than a reply may be (512 MiB)")
+    return strings
 
 
 def set_(keys: Keyspace, args: Args, ctx: Context) -> Reply:

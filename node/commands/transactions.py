@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
-from ...proto.reply import ErrorReply, Reply
+from ...proto.reply import ErrorReply, Reply, size_of_reply
 from ..errors import CommandError
 from . import HANDLERS
+from .context import REPLY_BYTES_MAX
 
 if TYPE_CHECKING:
     from ..data.keyspace import Keyspace
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 EXEC: Final = b"_EXEC"  # _EXEC packed key
 EXEC_RO: Final = b"_EXEC_RO"  # The same, when all of them only read.
+
+TOO_LARGE: Final = ErrorReply(
+    "ERR", "not carried out: the replies of this transaction are larger than 512 MiB already"
+)
 
 
 def pack_transaction(commands: Sequence[tuple[int, Args]]) -> bytes:
@@ -33,13 +38,19 @@ def pack_transaction(commands: Sequence[tuple[int, Args]]) -> bytes:
 
 def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
     replies: list[Reply] = []
+    size = 0
     for db, command in msgpack.unpackb(args[1], use_list=False):
+        if size > REPLY_BYTES_MAX:
+            replies.append(TOO_LARGE)
+            continue
         ctx.db = db
         keys.enter(db, ctx.now_ms, is_read=is_read)
         try:
-            replies.append(HANDLERS[command[0]](keys, command, ctx))
+            reply = HANDLERS[command[0]](keys, command, ctx)
         except CommandError as error:
-            replies.append(ErrorReply(error.code, error.text))
+            reply = ErrorReply(error.code, error.text)
+        size += size_of_reply(reply)
+        replies.append(reply)
     return replies
 
 

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Final
+
+from ..errors import CommandError
+
+# Compiling a longer one would stop the loop for too long: this takes up to 80 ms.
+PATTERN_BYTES_MAX: Final = 16 << 10
 
 
 class Glob:
-    """One pattern, compiled."""
+    """One pattern, compiled; raises CommandError for one that is too long."""
 
     __slots__ = ("_first", "_inner", "_last", "_last_size", "_matches_empty")
 
     def __init__(self, pattern: bytes) -> None:
+        if len(pattern) > PATTERN_BYTES_MAX:
+            raise CommandError(f"a pattern is longer than {PATTERN_BYTES_MAX} bytes")
         pieces = _pieces(pattern)
         self._matches_empty = pattern in (b"", b"*")  # In Redis `**` does not.
         self._first = re.compile(b"".join(pieces[0]), re.DOTALL)

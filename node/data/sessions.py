@@ -26,11 +26,15 @@ from ..errors import CommandError
 # Every replica must refuse at the same entry, so these are not configuration (correctness A1).
 SESSIONS_MAX = 10_000
 REPLIES_MAX = 65_536  # Of one session.
-# Bytes in kept replies, about. Both are looked at before a command runs: its reply comes on top.
+# Bytes in kept replies, about. Both are looked at before a command runs: its reply comes on top,
+# but for one that alone is larger than the first of them.
 SESSION_BYTES_MAX = 32 << 20
 SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.
 
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
+# Kept in the place of a reply larger than all that a session may keep: a snapshot would have to
+# carry it, and one MGET in a transaction can name a large value a thousand times.
+TOO_LARGE = ErrorReply("UNCERTAIN", "it was applied, but its reply was too large to be kept")
 
 
 class Lookup(Enum):
@@ -66,9 +70,12 @@ class Session:
         copied.bytes = self.bytes
         return copied
 
-    def keep(self, sequence: int, reply: Reply) -> int:
-        """Keep a reply; its bytes."""
+    def keep(self, sequence: int, reply: Reply, bytes_max: int) -> int:
+        """Keep a reply, or that it was too large; the bytes of what is kept."""
         size = size_of_reply(reply)
+        if size > bytes_max:
+            reply = TOO_LARGE
+            size = size_of_reply(reply)
         self.replies[sequence] = reply
         self.bytes += size
         return size
@@ -174,7 +181,8 @@ class Sessions:
     def keep(self, session_id: int, sequence: int, reply: Reply) -> None:
         """What the command that `lookup` called NEW was answered."""
         # `lookup` has just called before_change; a command cannot end its own session.
-        self.bytes += self._sessions[session_id].keep(sequence, reply)
+        session = self._sessions[session_id]
+        self.bytes += session.keep(sequence, reply, self._session_bytes_max)
         while self.bytes > self._shard_bytes_max and len(self._sessions) > 1:
             self._end_idlest(session_id)
 
@@ -203,7 +211,7 @@ class Sessions:
         session = Session(session_id, timeout_ms, last_used_ms)
         session.floor = floor
         for sequence, reply in replies:
-            self.bytes += session.keep(sequence, unpack_reply(reply))
+            self.bytes += session.keep(sequence, unpack_reply(reply), self._session_bytes_max)
         self._sessions[session_id] = session
         self._next_expiry_ms = 0  # Looked up again at the next registration.
 

@@ -105,11 +105,15 @@ class Up:
         return fetch(self.host, self.base(node) + 3)
 
     def leader(self, shard: int) -> str:
-        """Who leads the shard, by `trimaran status`."""
-        done = trimaran("status", "--json", "--url", self.urls)
-        (found,) = (one for one in json.loads(done.stdout)["shards"] if one["shard"] == shard)
-        assert found["leader"], done.stdout
-        return str(found["leader"])
+        """Who leads the shard, by `trimaran status`; waits while nobody does."""
+        deadline = time.monotonic() + START_S
+        while True:
+            done = trimaran("status", "--json", "--url", self.urls)
+            shards = json.loads(done.stdout)["shards"] if done.stdout else []
+            found = [one["leader"] for one in shards if one["shard"] == shard and one["leader"]]
+            if found:
+                return str(found[0])
+            assert time.monotonic() < deadline, done.stdout + done.stderr
 
     @property
     def urls(self) -> str:

@@ -179,3 +179,10 @@ def test_integers_are_read_as_redis_reads_them() -> None:
     bad = [b"", b"-", b"+1", b"01", b"-0", b" 1", b"1 ", b"1_0", b"0x1", b"1.0", b"1e3"]
     bad += [b"9223372036854775808", b"-9223372036854775809", b"1" * 5000, b"1\n", b"\xb2"]
     assert [text for text in bad if parse_int(text) is not None] == []
+
+
+def test_a_large_value_cannot_be_named_until_the_reply_fills_the_memory(shard: Driver) -> None:
+    shard.run("SET", "a", b"x" * (64 << 20))
+    assert shard.run("MGET", *["a"] * 8) == [b"x" * (64 << 20)] * 8
+    error = ErrorReply("ERR", "the values are larger than a reply may be (512 MiB)")
+    assert shard.run("MGET", *["a"] * 9) == error

@@ -16,6 +16,7 @@ from trimaran.node.data.entry import (
 )
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.errors import Corrupt
+from trimaran.proto.reply import pack_in_parts
 
 GOLDEN = Path(__file__).parent / "golden"
 CLUSTER = 0x0123456789ABCDEF
@@ -45,6 +46,26 @@ def test_entry_of_version_2_has_kept_its_layout(name: str, settings: bytes) -> N
     data = golden(name)
     assert pack_entry(CLUSTER, STAMP, SEED, COMMANDS, settings) == data
     assert unpack_entry(data, CLUSTER) == EntryData(STAMP, SEED, settings, tuple(COMMANDS))
+
+
+def test_an_entry_that_is_packed_in_parts_is_the_same() -> None:
+    commands: list[CommandRecord] = [
+        (0, "", 0, 0, 0, (b"SET", b"key", b"x" * 100_000)),
+        *COMMANDS,
+        (0, "", 0, 0, 0, [b"MSET", b"a", b"y" * 70_000, b"b", b"c" * 65_536]),
+        (0, "", 0, 0, 0, [b"DEL", *[b"%d" % number for number in range(100_000)]]),
+    ]
+    whole = pack_entry(CLUSTER, STAMP, SEED, commands, SETTINGS)
+    assert pack_entry(CLUSTER, STAMP, SEED, commands, SETTINGS, is_large=True) == whole
+
+
+def test_only_what_is_long_is_a_part_of_its_own() -> None:
+    # Else a thousand small commands beside it, or as many keys, would cost a call each.
+    long = b"x" * 100_000
+    commands = [(0, "", 0, 0, 0, [b"SET", b"k%d" % number, b"v"]) for number in range(1000)]
+    parts = pack_in_parts([*commands, (0, "", 0, 0, 0, [b"SET", b"k", long]), *commands])
+    assert len(parts) == 3
+    assert parts[1] is long
 
 
 def test_default_settings_cost_an_entry_two_bytes() -> None:

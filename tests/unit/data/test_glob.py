@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.node.data.glob import Glob
+from trimaran.node.data.glob import PATTERN_BYTES_MAX, Glob
+from trimaran.node.errors import CommandError
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,9 @@ def test_pattern(pattern: bytes, matching: list[bytes], others: list[bytes]) -> 
 def test_no_pattern_takes_forever() -> None:
     # As one regular expression this would take longer than the universe has lasted.
     assert not Glob(b"a*" * 200 + b"b").matches(b"a" * 5000)
+
+
+def test_a_pattern_that_would_take_long_to_compile_is_refused() -> None:
+    assert Glob(b"?" * PATTERN_BYTES_MAX).matches(b"a" * PATTERN_BYTES_MAX)
+    with pytest.raises(CommandError, match="longer than 16384 bytes"):
+        Glob(b"*a" * PATTERN_BYTES_MAX)

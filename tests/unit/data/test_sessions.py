@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.node.data.sessions import FULL, Lookup, Sessions
+from trimaran.node.data.sessions import FULL, TOO_LARGE, Lookup, Sessions
 from trimaran.node.errors import CommandError
 from trimaran.proto.reply import OK, MapReply, Reply, pack_reply, unpack_reply
 
@@ -75,12 +75,23 @@ def test_a_session_that_keeps_too_many_replies_is_refused_until_it_raises_its_fl
 
 def test_a_session_that_keeps_too_many_bytes_is_refused_until_it_raises_its_floor() -> None:
     sessions = opened(session_bytes_max=1000)
-    assert sessions.lookup(7, 1, 1, 0) is Lookup.NEW
-    sessions.keep(7, 1, [b"x" * 400, (b"x" * 600, None)])
-    assert sessions.lookup(7, 2, 1, 0) == FULL
-    assert sessions.lookup(7, 1, 1, 0) == [b"x" * 400, (b"x" * 600, None)]
-    assert sessions.lookup(7, 2, 2, 0) is Lookup.NEW
+    for sequence in (1, 2):
+        assert sessions.lookup(7, sequence, 1, 0) is Lookup.NEW
+        sessions.keep(7, sequence, [b"x" * 200, (b"x" * 300, None)])
+    assert sessions.lookup(7, 3, 1, 0) == FULL
+    assert sessions.lookup(7, 1, 1, 0) == [b"x" * 200, (b"x" * 300, None)]
+    assert sessions.lookup(7, 3, 3, 0) is Lookup.NEW
     assert sessions.bytes == 0
+
+
+def test_a_reply_larger_than_all_that_may_be_kept_is_not_kept_and_that_is_said() -> None:
+    # A large value named a thousand times: a snapshot would have to write each of them out.
+    sessions = opened(session_bytes_max=1000)
+    assert sessions.lookup(7, 1, 1, 0) is Lookup.NEW
+    sessions.keep(7, 1, [b"x" * 500] * 1000)
+    assert sessions.lookup(7, 1, 1, 0) == TOO_LARGE
+    assert sessions.bytes < 1000
+    assert sessions.lookup(7, 2, 1, 0) is Lookup.NEW
 
 
 def test_over_the_bytes_of_a_shard_the_session_unused_for_longest_ends() -> None:

@@ -277,6 +277,23 @@ def test_the_leader_logs_what_is_due_once_and_again_after_it_committed() -> None
     assert lone.shard.waiting_commands == 1
 
 
+def test_long_names_of_keys_that_are_due_do_not_make_a_large_entry() -> None:
+    lone = Lone().lead()
+    for number in range(5):
+        lone.write(f"SET {number}{'k' * 399} 1 PX 100")
+    lone.now_ns += 200 * MS
+    lone.wall_ms += 200
+    left = []
+    while lone.keys.count(0):
+        named = lone.shard.expire_due(lone.now_ns, lone.wall_ms, 1 << 60, 512)
+        before = lone.keys.count(0)
+        lone.shard.propose(lone.now_ns, lone.wall_ms)
+        lone.pump()
+        left.append(lone.keys.count(0))
+        assert before - left[-1] == named
+    assert left == [2, 0]  # An entry takes 1,000 bytes.
+
+
 def test_the_expiry_of_a_leader_that_was_deposed_is_passed_on_to_nobody() -> None:
     lone = elected()
     lone.write("SET k 1 PX 1")
@@ -289,6 +306,20 @@ def test_the_expiry_of_a_leader_that_was_deposed_is_passed_on_to_nobody() -> Non
 
 
 # --- R10: reads.
+
+
+def test_each_read_chooses_at_random_anew() -> None:
+    lone = Lone().lead()
+    lone.write(*[f"SET k{number} 1" for number in range(20)])
+    found = set()
+    for _ in range(20):
+        one = asked("RANDOMKEY")
+        one.request.has_write = False
+        lone.submit(one)
+        lone.shard.start_reads(lone.now_ns)
+        lone.pump()
+        found.add(one.replies[0])
+    assert len(found) > 5
 
 
 def test_a_read_waits_for_all_that_is_committed_to_be_applied() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trimaran.cluster.slots import ShardId
-from trimaran.node.commands.transactions import EXEC, EXEC_RO, pack_transaction
+from trimaran.node.commands.transactions import EXEC, EXEC_RO, TOO_LARGE, pack_transaction
 from trimaran.node.data.entry import unpack_entry
 from trimaran.node.raft.types import Heartbeat, HeartbeatReply
 from trimaran.node.request import Request
 from trimaran.node.shard import WAIT
 from trimaran.proto.reply import OK, ErrorReply
 
+from ...sim.schedule import MS
 from .rig import CLUSTER_ID, Asked, Lone, Rig
 from .test_shard import acknowledge, elected
 
@@ -21,7 +22,7 @@ def transaction(*commands: str, is_read: bool = False) -> Asked:
     return _asked([EXEC_RO if is_read else EXEC, packed, b""], is_read=is_read)
 
 
-def _asked(args: Sequence[bytes], *, is_read: bool) -> Asked:
+def _asked(args: Sequence[bytes], *, is_read: bool = False) -> Asked:
     return Asked(
         Request(
             ShardId(0),
@@ -52,6 +53,32 @@ def test_a_transaction_is_one_command_of_one_entry_and_answers_all() -> None:
         unpack_entry(entry.data, CLUSTER_ID).commands for entry in found if entry and entry.data
     ]
     assert [len(one) for one in commands] == [1]
+
+
+def test_a_transaction_whose_replies_are_too_large_goes_no_further() -> None:
+    lone = Lone().lead()
+    lone.write("SET a x")
+    value = b"x" * (64 << 20)
+    lone.keys.enter(0, lone.wall_ms, is_read=False)
+    lone.keys.put(b"a", value)
+    one = _write(lone, transaction(*["GET a"] * 8, "SET b 1", "GETEX a", "DEL a"))
+    assert one.replies == [[*[value] * 8, TOO_LARGE, TOO_LARGE, TOO_LARGE]]
+    assert lone.read("EXISTS a b").replies == [1]
+
+
+def test_a_key_that_a_reading_transaction_finds_due_is_removed_from_its_own_database() -> None:
+    lone = Lone().lead()
+    _write(lone, _asked([EXEC, pack_transaction([(1, b"SET a x PX 100".split())]), b""]))
+    lone.now_ns += 200 * MS
+    lone.wall_ms += 200
+    packed = pack_transaction([(0, [b"EXISTS", b"a"]), (1, [b"EXISTS", b"a"])])
+    one = lone.submit(_asked([EXEC_RO, packed, b""], is_read=True))
+    lone.shard.start_reads(lone.now_ns)
+    lone.pump()
+    lone.shard.propose(lone.now_ns, lone.wall_ms)
+    lone.pump()
+    assert one.replies == [[0, 0]]
+    assert lone.keys.count(1) == 0
 
 
 def test_a_transaction_under_a_session_is_applied_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from trimaran.cluster.slots import ShardId
 from trimaran.node.clock import SystemClock
 from trimaran.node.errors import NotLeader, Overloaded
-from trimaran.node.peer_link import BATCH_BYTES_MAX
+from trimaran.node.peer_link import BATCH_BYTES_MAX, TOO_LARGE
 from trimaran.node.peers import PeersConfig
 from trimaran.node.raft.types import (
     ZERO,
@@ -24,7 +24,8 @@ from trimaran.node.raft.types import (
     ReplicaId,
     Vote,
 )
-from trimaran.node.request import Forward, NotApplied
+from trimaran.node.request import Answer, Done, Forward, NotApplied, Unknown
+from trimaran.proto.reply import OK
 
 from .rig import Node, Rig, eventually
 
@@ -137,6 +138,31 @@ async def test_a_forward_that_finds_the_queue_full_is_answered_overloaded(rig: R
     assert isinstance(answer.outcome, NotApplied)
     assert isinstance(answer.outcome.error, Overloaded)
     assert answer.outcome.error.limit == "peer_queue_bytes_max"
+
+
+async def test_an_answer_that_finds_the_queue_full_is_said_to_be_lost(rig: Rig) -> None:
+    config = PeersConfig(queue_bytes_max=4 * MIB)
+    one, two = await rig.connected("n1", "n2", config=config)
+    one.peers.answer(two.name, Answer(1, Done([b"x" * 3 * MIB])))
+    one.peers.answer(two.name, Answer(2, Done([b"y" * 3 * MIB])))
+    one.peers.flush()
+    answers = two.recorder.answers
+    await two.recorder.until(lambda: len(answers) == 2)
+    assert {answer.id: type(answer.outcome) for answer in answers} == {1: Done, 2: Unknown}
+    assert one.peers.links[two.name].queue_bytes == 0
+
+
+async def test_an_answer_larger_than_the_queue_may_be_tells_which_reply_was_too_large(
+    rig: Rig,
+) -> None:
+    # One large value can be named a thousand times in one command.
+    config = PeersConfig(queue_bytes_max=4 * MIB)
+    one, two = await rig.connected("n1", "n2", config=config)
+    value = b"x" * MIB
+    one.peers.answer(two.name, Answer(1, Done([OK, [value] * 1000, value])))
+    one.peers.flush()
+    await two.recorder.until(lambda: bool(two.recorder.answers))
+    assert two.recorder.answers == [Answer(1, Done([OK, TOO_LARGE, value]))]
 
 
 async def test_what_waited_for_a_peer_that_died_is_dropped_with_it(rig: Rig) -> None:

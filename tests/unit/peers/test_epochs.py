@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from trimaran.node.raft.types import NodeId
+from trimaran.node.wire import WireError
+
 from .rig import Rig, eventually
 
 
@@ -56,3 +59,14 @@ async def test_what_the_last_process_of_a_peer_knew_does_not_count(rig: Rig) -> 
     assert one.peers.nodes_behind(2) == ["n2"]
     two.peers.update_topology(newer)
     await eventually(lambda: not one.peers.nodes_behind(2))
+
+
+@pytest.mark.parametrize("topology", [b"[]", b"{}", b"7", b'{"version": 1}', b"\xff"])
+async def test_a_topology_that_cannot_be_read_is_the_fault_of_who_sent_it(
+    rig: Rig, topology: bytes
+) -> None:
+    one, two = await rig.connected("n1", "n2")
+    frame = one.peers.links[two.name]._frame()
+    frame.batch.topology = topology
+    with pytest.raises(WireError, match="a topology that cannot be read"):
+        two.peers.received(two.peers._inbound[NodeId("n1"), "Log"], frame.SerializeToString())

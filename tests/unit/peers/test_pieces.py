@@ -120,6 +120,30 @@ async def test_heartbeats_and_other_traffic_go_between_the_pieces(rig: Rig) -> N
     assert told.answers == [Answer(1, Done([1]))]
 
 
+async def test_large_answers_that_never_end_do_not_keep_entries_waiting(rig: Rig) -> None:
+    one, two = await rig.connected("n1", "n2")
+    link, told = one.peers.links[two.name], two.recorder
+    asked = 0
+
+    def ask_again() -> None:
+        """As clients do who read large values all the time."""
+        nonlocal asked
+        while asked < len(told.answers) + 4:
+            asked += 1
+            one.peers.answer(two.name, Answer(asked, Done([LARGE])))
+        one.peers.flush()
+
+    ask_again()
+    one.peers.send(two.name, SHARD, append(LARGE))
+    one.peers.send(two.name, SHARD, append(b"small", first=3))
+    while len(told.messages) < 2 and len(told.answers) < 30:
+        ask_again()
+        await asyncio.sleep(0)
+    assert len(told.messages) == 2
+    assert len(told.answers) < 5
+    assert link.queue_bytes > len(LARGE)  # More of them wait.
+
+
 async def test_a_broken_stream_forgets_half_a_message(rig: Rig) -> None:
     one, two = await rig.connected("n1", "n2")
     link = one.peers.links[two.name]
