@@ -92,7 +92,8 @@ async def test_patient_heartbeat_replies_wait_for_company_or_the_tick(rig: Rig) 
     link = one.peers.links[two.name]
     one.peers.flush()
     # Not by counting frames: a beacon may leave at any time.
-    assert not (link._has_urgent or link._sends_patient)
+    assert not link._has_urgent
+    assert not link._sends_patient
     one.peers.flush(lazily=True)
     assert link._sends_patient
     await two.recorder.until(lambda: bool(two.recorder.messages))
