@@ -19,6 +19,10 @@ class Clock(Protocol):
         """Milliseconds since 1970, as the machine believes; may jump."""
         ...
 
+    def wall_us(self) -> int:
+        """The same in microseconds."""
+        ...
+
 
 class SystemClock:
     """CLOCK_BOOTTIME and the wall clock."""
@@ -28,3 +32,6 @@ class SystemClock:
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def wall_us(self) -> int:
+        return time.time_ns() // 1_000

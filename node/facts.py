@@ -96,7 +96,7 @@ class Facts:
         return self._node.topology
 
     def wall_us(self) -> int:
-        return self._clock.wall_ms() * 1000
+        return self._clock.wall_us()
 
     def submit(self, request: Request) -> None:
         try:

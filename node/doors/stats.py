@@ -43,7 +43,7 @@ _name = itemgetter(0)
 
 
 def _wall_us() -> int:
-    return SystemClock().wall_ms() * 1_000
+    return SystemClock().wall_us()
 
 
 class CommandStats:

@@ -22,3 +22,6 @@ class SimClock:
 
     def wall_ms(self) -> int:
         return EPOCH_MS + self._schedule.now_ns // MS + self.skew_ms
+
+    def wall_us(self) -> int:
+        return self.wall_ms() * 1_000
