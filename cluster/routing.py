@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final  # Any: replies nest.
 
 from ..proto.reply import ErrorReply, Reply
-from .commands import Command, KeyRange, Spread
+from .command import Command, Spread
 from .slots import (
     DATABASES,
     SHARDS_MAX,
@@ -35,16 +35,6 @@ _NOWHERE: tuple[ShardId, ...] = ()
 _DATABASE_WORDS = {b"%d" % number: number for number in range(DATABASES)}
 
 
-def keys_of(keys: KeyRange, args: Sequence[bytes]) -> Sequence[bytes]:
-    """The keys among `args`, which fit the command's arity."""
-    if keys.first == 0:
-        return ()
-    if keys.last == keys.first:
-        return (args[keys.first],)
-    end = keys.last + 1 if keys.last >= 0 else len(args) + keys.last + 1
-    return args[keys.first : end : keys.step]
-
-
 def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tuple[ShardId, ...]:
     """The shards a command goes to, each once; none if the door answers it by itself.
 
@@ -55,17 +45,20 @@ def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tupl
     if row.spread is Spread.NAMES_DB and (target := named_database(row, args)) is not None:
         source = shard_of(db, args[keys.first], shards)
         return tuple(dict.fromkeys((source, shard_of(target, args[keys.last], shards))))
-    if keys.first and keys.first == keys.last:
+    if keys.first and keys.first == keys.last and row.finder is None:
         return _ALONE[shard_of(db, args[keys.first], shards)]
     if row.spread is Spread.LOCAL:
         return _NOWHERE
+    if row.spread is Spread.EVERYWHERE:
+        return tuple(map(ShardId, range(shards)))
     if db:
         return _ALONE[db * shards // DATABASES]
     if row.spread is Spread.ALL_SHARDS:
         return tuple(map(ShardId, range(shards)))
     if row.spread is Spread.BY_CURSOR:
         return _ALONE[_shard_of_cursor(args[1], shards)]
-    return tuple(dict.fromkeys([shard_of(0, key, shards) for key in keys_of(keys, args)]))
+    found = tuple(dict.fromkeys([shard_of(0, key, shards) for key in row.keys_of(args)]))
+    return found or _ALONE[0]  # Without a key it can go anywhere.
 
 
 def named_database(row: Command, args: Sequence[bytes]) -> int | None:
@@ -116,9 +109,9 @@ def _whose(db: int) -> str:
 def slot_of_keys(row: Command, args: Sequence[bytes]) -> Slot | None:
     """The slot that all keys of a command (it has some) share, or None if they do not."""
     keys = row.keys
-    if keys.first == keys.last:
+    if keys.first == keys.last and row.finder is None:
         return slot_of(args[keys.first])
-    found = {slot_of(key) for key in keys_of(keys, args)}
+    found = {slot_of(key) for key in row.keys_of(args)}
     return found.pop() if len(found) == 1 else None
 
 
@@ -173,7 +166,9 @@ def join_all(row: Command, replies: Sequence[Reply], fraction: float) -> Reply:
         return keys[int(fraction * len(keys))] if keys else None
     if row.name == b"DBSIZE":
         return _sum(replies)
-    return replies[0]  # FLUSHALL, FLUSHDB: OK.
+    if row.name == b"SCRIPT|EXISTS":
+        return [int(all(known)) for known in zip(*replies, strict=True)]
+    return replies[0]  # FLUSHALL, FLUSHDB: OK. SCRIPT LOAD: the same everywhere.
 
 
 def _sum(replies: Sequence[Reply]) -> int:

@@ -111,6 +111,17 @@ class Settings:
         Memory(0, LONG_MAX), 3000, "Bytes up to which a HyperLogLog is kept sparse."
     )
 
+    lua_budget: int = _parameter(
+        Integer(100_000, 1_000_000_000),
+        20_000_000,
+        "What a script may cost, in units of about one instruction of Lua.",
+    )
+    lua_scripts_bytes_max: int = _parameter(
+        Memory(0, LONG_MAX),
+        64 << 20,
+        "Bytes of scripts of SCRIPT LOAD, and of functions, that each shard keeps.",
+    )
+
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Settings:
         """The defaults with these changed; raises ValueError for what this version does not know,

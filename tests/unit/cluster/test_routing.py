@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from trimaran.cluster.commands import COMMANDS, KeyRange
+from trimaran.cluster.command import KeyRange
+from trimaran.cluster.commands import COMMANDS
+from trimaran.cluster.key_specs import keys_and_flags
 from trimaran.cluster.routing import (
     CURSOR_END,
     databases_apart,
     join_all,
     join_split,
-    keys_of,
     named_database,
     next_scan_cursor,
     not_in_cluster,
@@ -30,13 +31,34 @@ def shards(text: bytes, db: int = 0, count: int = SHARDS) -> list[int]:
 
 def test_keys_are_found_by_first_last_and_step() -> None:
     args = [b"NAME", b"a", b"b", b"c", b"d"]
-    assert list(keys_of(KeyRange(0, 0, 0), args)) == []
-    assert list(keys_of(KeyRange(1, 1, 1), args)) == [b"a"]
-    assert list(keys_of(KeyRange(2, 2, 1), args)) == [b"b"]
-    assert list(keys_of(KeyRange(1, 2, 1), args)) == [b"a", b"b"]
-    assert list(keys_of(KeyRange(1, -1, 1), args)) == [b"a", b"b", b"c", b"d"]
-    assert list(keys_of(KeyRange(1, -2, 1), args)) == [b"a", b"b", b"c"]
-    assert list(keys_of(KeyRange(1, -1, 2), args)) == [b"a", b"c"]
+    assert list(KeyRange(0, 0, 0).of(args)) == []
+    assert list(KeyRange(1, 1, 1).of(args)) == [b"a"]
+    assert list(KeyRange(2, 2, 1).of(args)) == [b"b"]
+    assert list(KeyRange(1, 2, 1).of(args)) == [b"a", b"b"]
+    assert list(KeyRange(1, -1, 1).of(args)) == [b"a", b"b", b"c", b"d"]
+    assert list(KeyRange(1, -2, 1).of(args)) == [b"a", b"b", b"c"]
+    assert list(KeyRange(1, -1, 2).of(args)) == [b"a", b"c"]
+
+
+def keys_of(text: bytes) -> list[bytes]:
+    args = text.split()
+    return list(COMMANDS[args[0]].keys_of(args))
+
+
+def test_keys_that_stand_behind_a_number_are_found() -> None:
+    assert keys_of(b"SINTERCARD 2 a b LIMIT 1") == [b"a", b"b"]
+    assert keys_of(b"SINTERCARD 9 a") == keys_of(b"SINTERCARD x a") == []
+
+
+def test_the_target_of_sort_is_found_behind_its_word() -> None:
+    assert keys_of(b"SORT a BY store GET # STORE d") == [b"a", b"d"]
+    assert keys_of(b"SORT a LIMIT store store DESC store d store e") == [b"a", b"e"]
+    assert keys_of(b"SORT a STORE") == keys_of(b"SORT_RO a STORE d") == [b"a"]
+    found = keys_and_flags(COMMANDS[b"SORT"], b"SORT a GET # STORE d".split())
+    assert isinstance(found, list)
+    assert [(key, [flag.text for flag in flags.members]) for key, flags in found] == [
+        (b"a", ["RO", "access"]), (b"d", ["OW", "update"]),
+    ]  # fmt: skip
 
 
 def test_a_command_on_one_key_goes_to_the_shard_of_the_key() -> None:

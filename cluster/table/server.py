@@ -1,0 +1,258 @@
+"""Rows of the command table: the server."""
+
+from __future__ import annotations
+
+from ..command import (
+    ADMIN,
+    ADMINISTRATION,
+    ALL_NODES,
+    ALLOW_BUSY,
+    BEHIND,
+    CONN,
+    CONNECTION,
+    DANGEROUS,
+    DISK,
+    EACH,
+    FAST,
+    KEYSPACE,
+    LOADING,
+    LOCAL,
+    NO_KEYS,
+    NO_MULTI,
+    NOSCRIPT,
+    ONE_SHARD,
+    ORDER,
+    OTHER,
+    PER_NODE,
+    READ,
+    SECOND,
+    SPECIAL,
+    STALE,
+    TELLING,
+    VARIES,
+    WRITE,
+    Command,
+)
+from ..doc import Doc
+
+# fmt: off
+ROWS = (
+    #       name             arity  flags                 keys     category  spread      tips
+    Command(b"ACL",             -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"ACL|CAT",         -2, CONN,            NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|DELUSER",     -3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|DRYRUN",      -4, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|GENPASS",     -2, CONN,            NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|GETUSER",      3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|HELP",         2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|LIST",         2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|LOAD",         2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|LOG",         -2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|SAVE",         2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|SETUSER",     -3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|USERS",        2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"ACL|WHOAMI",       2, CONN,            NO_KEYS, OTHER,      LOCAL),
+    )),
+    Command(b"BGREWRITEAOF",     1, DISK,                NO_KEYS, OTHER,      LOCAL),
+    Command(b"BGSAVE",          -1, DISK,                NO_KEYS, OTHER,      LOCAL),
+    Command(b"COMMAND",         -1, LOADING | STALE,      NO_KEYS, CONNECTION, LOCAL, ORDER, (
+        Command(b"COMMAND|COUNT",    2, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL),
+        Command(b"COMMAND|DOCS",    -2, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL, ORDER),
+        Command(b"COMMAND|GETKEYS", -4, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL),
+        Command(b"COMMAND|GETKEYSANDFLAGS", -4, LOADING | STALE, NO_KEYS, CONNECTION, LOCAL),
+        Command(b"COMMAND|HELP",     2, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL),
+        Command(b"COMMAND|INFO",    -2, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL, ORDER),
+        Command(b"COMMAND|LIST",    -2, LOADING | STALE,  NO_KEYS, CONNECTION, LOCAL, ORDER),
+    )),
+    Command(b"CONFIG",          -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"CONFIG|GET",      -3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"CONFIG|HELP",      2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"CONFIG|RESETSTAT", 2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"CONFIG|REWRITE",   2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"CONFIG|SET",      -4, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL,
+                ("request_policy:all_nodes", "response_policy:all_succeeded")),
+    )),
+    Command(b"DEBUG",           -2, CONN | ADMIN,        NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"DEBUG|DIGEST-VALUE", -3, READ | CONN | ADMIN, BEHIND, OTHER, ONE_SHARD,
+                key_flags="RO"),
+        Command(b"DEBUG|HELP",       2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"DEBUG|OBJECT",     3, READ | CONN | ADMIN, SECOND, OTHER,   ONE_SHARD,
+                key_flags="RO"),
+        Command(b"DEBUG|SET-ACTIVE-EXPIRE", 3, CONN | ADMIN, NO_KEYS, OTHER,  LOCAL),
+        Command(b"DEBUG|SLEEP",      3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL),
+        Command(b"DEBUG|STRINGMATCH-LEN", 4, CONN | ADMIN, NO_KEYS, OTHER,    LOCAL),
+    )),
+    Command(b"FAILOVER",        -1, NOSCRIPT | STALE | ADMIN, NO_KEYS, OTHER,  LOCAL),
+    Command(b"INFO",            -1, LOADING | STALE | DANGEROUS, NO_KEYS, OTHER, LOCAL,
+            (*VARIES, *SPECIAL)),
+    Command(b"LASTSAVE",         1, TELLING,             NO_KEYS, ADMINISTRATION, LOCAL, VARIES),
+    Command(b"LATENCY",         -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"LATENCY|DOCTOR",   2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL, PER_NODE),
+        Command(b"LATENCY|GRAPH",    3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL, PER_NODE),
+        Command(b"LATENCY|HELP",     2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"LATENCY|HISTOGRAM", -2, CONN | ADMIN,  NO_KEYS, OTHER,      LOCAL, PER_NODE),
+        Command(b"LATENCY|HISTORY",  3, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL, PER_NODE),
+        Command(b"LATENCY|LATEST",   2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL, PER_NODE),
+        Command(b"LATENCY|RESET",   -2, CONN | ADMIN,    NO_KEYS, OTHER,      LOCAL, ALL_NODES),
+    )),
+    Command(b"LOLWUT",          -1, READ | FAST,          NO_KEYS, OTHER,      LOCAL),
+    Command(b"MEMORY",          -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"MEMORY|DOCTOR",    2, 0,                NO_KEYS, OTHER,      LOCAL,
+                (*VARIES, *SPECIAL)),
+        Command(b"MEMORY|HELP",      2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"MEMORY|MALLOC-STATS", 2, 0,             NO_KEYS, OTHER,      LOCAL,
+                (*VARIES, *SPECIAL)),
+        Command(b"MEMORY|PURGE",     2, 0,                NO_KEYS, OTHER,      LOCAL, EACH),
+        Command(b"MEMORY|STATS",     2, 0,                NO_KEYS, OTHER,      LOCAL,
+                (*VARIES, *SPECIAL)),
+        Command(b"MEMORY|USAGE",    -3, READ,             SECOND,  OTHER,      ONE_SHARD,
+                key_flags="RO"),
+    )),
+    Command(b"MODULE",          -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"MODULE|HELP",      2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"MODULE|LIST",      2, NOSCRIPT | ADMIN, NO_KEYS, OTHER,      LOCAL, ORDER),
+        Command(b"MODULE|LOAD",     -3, DISK,            NO_KEYS, OTHER,      LOCAL),
+        Command(b"MODULE|LOADEX",   -3, DISK,            NO_KEYS, OTHER,      LOCAL),
+        Command(b"MODULE|UNLOAD",    3, DISK,            NO_KEYS, OTHER,      LOCAL),
+    )),
+    Command(b"PSYNC",           -3, DISK | NO_MULTI,     NO_KEYS, OTHER,      LOCAL),
+    Command(b"REPLCONF",        -1, CONN | ADMIN | ALLOW_BUSY, NO_KEYS, OTHER, LOCAL),
+    Command(b"REPLICAOF",        3, DISK | STALE,        NO_KEYS, OTHER,      LOCAL),
+    Command(b"ROLE",             1, NOSCRIPT | TELLING,  NO_KEYS, ADMINISTRATION, LOCAL),
+    Command(b"SAVE",             1, DISK | NO_MULTI,     NO_KEYS, OTHER,      LOCAL),
+    Command(b"SHUTDOWN",        -1, CONN | ADMIN | NO_MULTI | ALLOW_BUSY, NO_KEYS, OTHER, LOCAL),
+    Command(b"SLAVEOF",          3, DISK | STALE,        NO_KEYS, OTHER,      LOCAL),
+    Command(b"SLOWLOG",         -2, 0,                    NO_KEYS, OTHER,      LOCAL, (), (
+        Command(b"SLOWLOG|GET",     -2, LOADING | STALE | ADMIN, NO_KEYS, OTHER, LOCAL,
+                ("request_policy:all_nodes", *VARIES)),
+        Command(b"SLOWLOG|HELP",     2, LOADING | STALE,  NO_KEYS, OTHER,      LOCAL),
+        Command(b"SLOWLOG|LEN",      2, LOADING | STALE | ADMIN, NO_KEYS, OTHER, LOCAL,
+                ("request_policy:all_nodes", "response_policy:agg_sum", *VARIES)),
+        Command(b"SLOWLOG|RESET",    2, LOADING | STALE | ADMIN, NO_KEYS, OTHER, LOCAL, ALL_NODES),
+    )),
+    Command(b"SWAPDB",           3, WRITE | FAST | DANGEROUS, NO_KEYS, KEYSPACE, LOCAL),
+    Command(b"SYNC",             1, DISK | NO_MULTI,     NO_KEYS, OTHER,      LOCAL),
+    Command(b"TIME",             1, LOADING | STALE | FAST, NO_KEYS, OTHER,    LOCAL, VARIES),
+)
+# fmt: on
+
+_SERVER = "server"
+_CONSTANT = "O(1)"
+_N_KEYS = "O(N) where N is the number of keys on this node"
+_N_COMMANDS = "O(N) where N is the number of commands"
+_N_SAMPLES = "O(N) where N is the number of samples"
+_N_KEPT = "O(N) where N is the number of commands asked for"
+_SUB = "That of its subcommand"
+_NOT_BY_HAND = "Refused: shards replicate by themselves. Says what there is instead."
+
+
+def _doc(since: str, summary: str, complexity: str = _CONSTANT) -> Doc:
+    return Doc("server", since, complexity, summary)
+
+
+def _old(since: str, summary: str, deprecated_since: str, replaced_by: str) -> Doc:
+    return Doc("server", since, _CONSTANT, summary, deprecated_since, replaced_by)
+
+
+DOCS: dict[bytes, Doc] = {
+    b"COMMAND": Doc(_SERVER, "2.8.13", _N_COMMANDS, "Describes all commands."),
+    b"COMMAND|COUNT": Doc(_SERVER, "2.8.13", "O(1)", "Counts the commands there are."),
+    b"COMMAND|DOCS": Doc(_SERVER, "7.0.0", _N_COMMANDS, "Answers prose about commands."),
+    b"COMMAND|GETKEYS": Doc(
+        _SERVER,
+        "2.8.13",
+        "O(N) where N is the number of arguments",
+        "Answers which arguments of a command are keys.",
+    ),
+    b"COMMAND|HELP": Doc(_SERVER, "5.0.0", "O(1)", "Answers what COMMAND understands."),
+    b"COMMAND|INFO": Doc(_SERVER, "2.8.13", _N_COMMANDS, "Describes the commands named."),
+    b"COMMAND|LIST": Doc(_SERVER, "7.0.0", _N_COMMANDS, "Answers the names of commands."),
+    b"CONFIG": Doc(_SERVER, "2.0.0", _SUB, "Commands about the configuration."),
+    b"CONFIG|GET": Doc(
+        _SERVER,
+        "2.0.0",
+        "O(N) where N is the number of parameters",
+        "Answers the parameters that match.",
+    ),
+    b"CONFIG|HELP": Doc(_SERVER, "5.0.0", "O(1)", "Answers what CONFIG understands."),
+    b"CONFIG|RESETSTAT": Doc(_SERVER, "2.0.0", "O(1)", "Begins the statistics anew."),
+    b"CONFIG|REWRITE": Doc(
+        _SERVER, "2.8.0", "O(1)", "Says whether what was changed outlasts a restart."
+    ),
+    b"CONFIG|SET": Doc(
+        _SERVER,
+        "2.0.0",
+        "O(N) where N is the number of parameters",
+        "Changes what can be changed while running.",
+    ),
+    b"INFO": Doc(_SERVER, "1.0.0", "O(1)", "Describes the server in sections."),
+    b"TIME": Doc(_SERVER, "2.6.0", "O(1)", "Answers the time of this node."),
+    b"ACL": _doc("6.0.0", "Commands about users; there is one.", _SUB),
+    b"ACL|CAT": _doc("6.0.0", "Answers categories of commands, or those of one.", _N_COMMANDS),
+    b"ACL|DELUSER": _doc("6.0.0", "Removes users, if there were any but the default one."),
+    b"ACL|DRYRUN": _doc("7.0.0", "Says whether a user may run a command."),
+    b"ACL|GENPASS": _doc("6.0.0", "Answers a random password."),
+    b"ACL|GETUSER": _doc("6.0.0", "Answers what a user may do."),
+    b"ACL|HELP": _doc("6.0.0", "Answers what ACL understands."),
+    b"ACL|LIST": _doc("6.0.0", "Answers the users and their rules."),
+    b"ACL|LOAD": _doc("6.0.0", "Refused: there is no file of users."),
+    b"ACL|LOG": _doc("6.0.0", "Answers what was refused lately."),
+    b"ACL|SAVE": _doc("6.0.0", "Refused: there is no file of users."),
+    b"ACL|SETUSER": _doc("6.0.0", "Refused: users cannot be changed."),
+    b"ACL|USERS": _doc("6.0.0", "Answers the names of the users."),
+    b"ACL|WHOAMI": _doc("6.0.0", "Answers the user of the connection."),
+    b"BGREWRITEAOF": _doc("1.0.0", "Begins a snapshot of every replica on this node.", _N_KEYS),
+    b"BGSAVE": _doc("1.0.0", "Begins a snapshot of every replica on this node.", _N_KEYS),
+    b"COMMAND|GETKEYSANDFLAGS": _doc(
+        "7.0.0",
+        "Answers which arguments of a command are keys and what it does with them.",
+        "O(N) where N is the number of arguments",
+    ),
+    b"DEBUG": _doc("1.0.0", "Commands for those who test.", _SUB),
+    b"DEBUG|DIGEST-VALUE": _doc(
+        "5.0.0", "Answers digests of values, equal to Redis's.", "O(N) where N is their size"
+    ),
+    b"DEBUG|HELP": _doc("5.0.0", "Answers what DEBUG understands."),
+    b"DEBUG|OBJECT": _doc("1.0.0", "Tells how the value of a key is kept."),
+    b"DEBUG|SET-ACTIVE-EXPIRE": _doc("3.0.0", "Switches expiry on this node off and on."),
+    b"DEBUG|SLEEP": _doc("1.0.0", "Answers later; nobody else waits."),
+    b"DEBUG|STRINGMATCH-LEN": _doc("7.0.0", "Says whether a pattern matches a string."),
+    b"FAILOVER": _doc("6.2.0", "Refused: shards elect leaders by themselves."),
+    b"LASTSAVE": _doc("1.0.0", "Answers when SAVE or BGSAVE ended last on this node."),
+    b"LATENCY": _doc("2.8.13", "Commands about what was slow on this node.", _SUB),
+    b"LATENCY|DOCTOR": _doc("2.8.13", "Says in words what was slow on this node.", _N_SAMPLES),
+    b"LATENCY|GRAPH": _doc("2.8.13", "Draws the samples of an event.", _N_SAMPLES),
+    b"LATENCY|HELP": _doc("2.8.13", "Answers what LATENCY understands."),
+    b"LATENCY|HISTOGRAM": _doc("7.0.0", "Answers how long commands took.", _N_COMMANDS),
+    b"LATENCY|HISTORY": _doc("2.8.13", "Answers the samples of an event.", _N_SAMPLES),
+    b"LATENCY|LATEST": _doc("2.8.13", "Answers the last sample of every event."),
+    b"LATENCY|RESET": _doc("2.8.13", "Forgets samples."),
+    b"LOLWUT": _doc("5.0.0", "Draws a boat and answers the version."),
+    b"MEMORY": _doc("4.0.0", "Commands about memory.", _SUB),
+    b"MEMORY|DOCTOR": _doc("4.0.0", "Says in words what stands out about this node's memory."),
+    b"MEMORY|HELP": _doc("4.0.0", "Answers what MEMORY understands."),
+    b"MEMORY|MALLOC-STATS": _doc("4.0.0", "Answers what the allocator tells."),
+    b"MEMORY|PURGE": _doc("4.0.0", "Accepted; the allocator has no such thing."),
+    b"MEMORY|STATS": _doc("4.0.0", "Answers how much memory this node uses for what."),
+    b"MEMORY|USAGE": _doc("4.0.0", "Answers the bytes that a key is counted with."),
+    b"MODULE": _doc("4.0.0", "Commands about modules, of which there are none.", _SUB),
+    b"MODULE|HELP": _doc("5.0.0", "Answers what MODULE understands."),
+    b"MODULE|LIST": _doc("4.0.0", "Answers the modules that are loaded: none."),
+    b"MODULE|LOAD": _doc("4.0.0", "Refused: a node takes no modules."),
+    b"MODULE|LOADEX": _doc("7.0.0", "Refused: a node takes no modules."),
+    b"MODULE|UNLOAD": _doc("4.0.0", "Refused: a node takes no modules."),
+    b"PSYNC": _doc("2.8.0", _NOT_BY_HAND),
+    b"REPLCONF": _doc("3.0.0", _NOT_BY_HAND),
+    b"REPLICAOF": _doc("5.0.0", _NOT_BY_HAND),
+    b"ROLE": _doc("2.8.12", "Answers that this node is a master."),
+    b"SAVE": _doc("1.0.0", "Takes a snapshot of every replica on this node.", _N_KEYS),
+    b"SHUTDOWN": _doc("1.0.0", "Hands over what this node leads, and stops it."),
+    b"SLAVEOF": _old("1.0.0", _NOT_BY_HAND, "5.0.0", "`REPLICAOF`"),
+    b"SLOWLOG": _doc("2.2.12", "Commands about slow commands.", _SUB),
+    b"SLOWLOG|GET": _doc("2.2.12", "Answers slow commands, the newest first.", _N_KEPT),
+    b"SLOWLOG|HELP": _doc("6.2.0", "Answers what SLOWLOG understands."),
+    b"SLOWLOG|LEN": _doc("2.2.12", "Answers how many slow commands are kept."),
+    b"SLOWLOG|RESET": _doc("2.2.12", "Forgets the slow commands.", _N_KEPT),
+    b"SWAPDB": _doc("4.0.0", "Refused: databases live on different shards."),
+    b"SYNC": _doc("1.0.0", _NOT_BY_HAND),
+}
