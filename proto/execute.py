@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final  # Any: replies nest.
 
 from .reply import (
     NULL_ARRAY,
+    DecimalReply,
     ErrorReply,
     MapReply,
     NullArray,
+    PairsMapReply,
+    PairsReply,
     Reply,
     SetReply,
     Status,
@@ -89,7 +92,7 @@ def _error(error: ErrorReply) -> bytes:
     return _field(_ERROR, parts)
 
 
-def _map(reply: MapReply) -> bytes:
+def _map(reply: MapReply | PairsMapReply) -> bytes:
     return _field(_MAP, _items([one for pair in reply.pairs for one in pair]))
 
 
@@ -103,12 +106,15 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: _NULL,
     bool: lambda reply: _TRUE if reply else _FALSE,
     int: _integer,
+    DecimalReply: lambda reply: b"\x49" + _DOUBLE.pack(reply.value),
     float: lambda reply: b"\x49" + _DOUBLE.pack(reply),
     Status: _status,
     ErrorReply: _error,
     list: lambda reply: _field(_ARRAY, _items(reply)),
     tuple: lambda reply: _field(_ARRAY, _items(reply)),
     MapReply: _map,
+    PairsMapReply: _map,
+    PairsReply: lambda reply: _field(_ARRAY, _items(reply.pairs)),
     SetReply: lambda reply: _field(_SET, _items(reply.members)),
     VerbatimReply: _verbatim,
     NullArray: lambda _: _NULL_ARRAY,

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trimaran/proto/peer.proto\x12\rtrimaran.peer\"\xe3\x01\n\x05\x46rame\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.trimaran.peer.HelloH\x00\x12%\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x14.trimaran.peer.BatchH\x00\x12\x36\n\x0esnapshot_begin\x18\x03 \x01(\x0b\x32\x1c.trimaran.peer.SnapshotBeginH\x00\x12\x18\n\x0esnapshot_chunk\x18\x04 \x01(\x0cH\x00\x12\x32\n\x0csnapshot_end\x18\x05 \x01(\x0b\x32\x1a.trimaran.peer.SnapshotEndH\x00\x42\x06\n\x04kind\"\x9f\x01\n\x05Reply\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.trimaran.peer.WelcomeH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.trimaran.peer.RefusalH\x00\x12\x38\n\x0fsnapshot_result\x18\x03 \x01(\x0b\x32\x1d.trimaran.peer.SnapshotResultH\x00\x42\x06\n\x04kind\"V\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\r\n\x05nonce\x18\x03 \x01(\x06\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\"\x93\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12%\n\x06source\x18\x03 \x01(\x0b\x32\x15.trimaran.peer.Source\x12\x13\n\x0btarget_name\x18\x04 \x01(\t\x12\x1a\n\x12target_incarnation\x18\x05 \x01(\x06\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\"P\n\x07Welcome\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x06source\x18\x02 \x01(\x0b\x32\x15.trimaran.peer.Source\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"-\n\x07Refusal\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cis_temporary\x18\x02 \x01(\x08\"\xd0\x02\n\x05\x42\x61tch\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12\x1a\n\x12source_incarnation\x18\x03 \x01(\x06\x12\x1a\n\x12target_incarnation\x18\x04 \x01(\x06\x12\r\n\x05nonce\x18\x05 \x01(\x06\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x06\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12-\n\x08messages\x18\x08 \x03(\x0b\x32\x1b.trimaran.peer.ShardMessage\x12\x10\n\x08\x66orwards\x18\t \x01(\x0c\x12\x0f\n\x07\x61nswers\x18\n \x01(\x0c\x12\x10\n\x08topology\x18\x0b \x01(\x0c\x12#\n\x07leaders\x18\x0c \x03(\x0b\x32\x12.trimaran.peer.Led\x12\r\n\x05piece\x18\r \x01(\x0c\x12#\n\x05whole\x18\x0e \x01(\x0e\x32\x14.trimaran.peer.Whole\"0\n\x03Led\x12\r\n\x05shard\x18\x01 \x01(\r\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04node\x18\x03 \x01(\t\"\xd6\x04\n\x0cShardMessage\x12\r\n\x05shard\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06target\x18\x03 \x01(\r\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x39\n\x10request_pre_vote\x18\x05 \x01(\x0b\x32\x1d.trimaran.peer.RequestPreVoteH\x00\x12*\n\x08pre_vote\x18\x06 \x01(\x0b\x32\x16.trimaran.peer.PreVoteH\x00\x12\x32\n\x0crequest_vote\x18\x07 \x01(\x0b\x32\x1a.trimaran.peer.RequestVoteH\x00\x12#\n\x04vote\x18\x08 \x01(\x0b\x32\x13.trimaran.peer.VoteH\x00\x12\x36\n\x0e\x61ppend_entries\x18\t \x01(\x0b\x32\x1c.trimaran.peer.AppendEntriesH\x00\x12\x32\n\x0c\x61ppend_reply\x18\n \x01(\x0b\x32\x1a.trimaran.peer.AppendReplyH\x00\x12-\n\theartbeat\x18\x0b \x01(\x0b\x32\x18.trimaran.peer.HeartbeatH\x00\x12\x38\n\x0fheartbeat_reply\x18\x0c \x01(\x0b\x32\x1d.trimaran.peer.HeartbeatReplyH\x00\x12:\n\x10install_snapshot\x18\r \x01(\x0b\x32\x1e.trimaran.peer.InstallSnapshotH\x00\x12\x30\n\x0btimeout_now\x18\x0e \x01(\x0b\x32\x19.trimaran.peer.TimeoutNowH\x00\x42\x06\n\x04kind\"7\n\x0eRequestPreVote\x12\x11\n\tlast_term\x18\x01 \x01(\x04\x12\x12\n\nlast_index\x18\x02 \x01(\x04\"\x1a\n\x07PreVote\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"I\n\x0bRequestVote\x12\x11\n\tlast_term\x18\x01 \x01(\x04\x12\x12\n\nlast_index\x18\x02 \x01(\x04\x12\x13\n\x0bis_transfer\x18\x03 \x01(\x08\"\x17\n\x04Vote\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"R\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08is_apart\x18\x05 \x01(\x08\"{\n\rAppendEntries\x12\x15\n\rprevious_term\x18\x01 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12%\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x14.trimaran.peer.Entry\"}\n\x0b\x41ppendReply\x12\x12\n\nis_success\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x16\n\x0erejected_index\x18\x03 \x01(\x04\x12\x15\n\rconflict_term\x18\x04 \x01(\x04\x12\x16\n\x0e\x63onflict_index\x18\x05 \x01(\x04\"C\n\tHeartbeat\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x11\n\tis_urgent\x18\x03 \x01(\x08\"2\n\x0eHeartbeatReply\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x11\n\tis_urgent\x18\x02 \x01(\x08\";\n\x05Voter\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x06\"f\n\x0fInstallSnapshot\x12\x15\n\rsnapshot_term\x18\x01 \x01(\x04\x12\x16\n\x0esnapshot_index\x18\x02 \x01(\x04\x12$\n\x06voters\x18\x03 \x03(\x0b\x32\x14.trimaran.peer.Voter\"\x0c\n\nTimeoutNow\"Q\n\rSnapshotBegin\x12,\n\x07message\x18\x01 \x01(\x0b\x32\x1b.trimaran.peer.ShardMessage\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"!\n\x0bSnapshotEnd\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\"-\n\x0eSnapshotResult\x12\r\n\x05is_ok\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\t*7\n\x05Whole\x12\x08\n\x04MORE\x10\x00\x12\x0c\n\x08\x46ORWARDS\x10\x01\x12\x0b\n\x07\x41NSWERS\x10\x02\x12\t\n\x05\x45NTRY\x10\x03\x32\xb0\x01\n\x04Peer\x12\x35\n\x03Log\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x12\x39\n\x07\x43ontrol\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x12\x36\n\x04\x42ulk\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trimaran/proto/peer.proto\x12\rtrimaran.peer\"\xe3\x01\n\x05\x46rame\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.trimaran.peer.HelloH\x00\x12%\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x14.trimaran.peer.BatchH\x00\x12\x36\n\x0esnapshot_begin\x18\x03 \x01(\x0b\x32\x1c.trimaran.peer.SnapshotBeginH\x00\x12\x18\n\x0esnapshot_chunk\x18\x04 \x01(\x0cH\x00\x12\x32\n\x0csnapshot_end\x18\x05 \x01(\x0b\x32\x1a.trimaran.peer.SnapshotEndH\x00\x42\x06\n\x04kind\"\x9f\x01\n\x05Reply\x12)\n\x07welcome\x18\x01 \x01(\x0b\x32\x16.trimaran.peer.WelcomeH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.trimaran.peer.RefusalH\x00\x12\x38\n\x0fsnapshot_result\x18\x03 \x01(\x0b\x32\x1d.trimaran.peer.SnapshotResultH\x00\x42\x06\n\x04kind\"V\n\x06Source\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\r\n\x05nonce\x18\x03 \x01(\x06\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\"\x93\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12%\n\x06source\x18\x03 \x01(\x0b\x32\x15.trimaran.peer.Source\x12\x13\n\x0btarget_name\x18\x04 \x01(\t\x12\x1a\n\x12target_incarnation\x18\x05 \x01(\x06\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\"P\n\x07Welcome\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x06source\x18\x02 \x01(\x0b\x32\x15.trimaran.peer.Source\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"-\n\x07Refusal\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cis_temporary\x18\x02 \x01(\x08\"\xdf\x02\n\x05\x42\x61tch\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12\x1a\n\x12source_incarnation\x18\x03 \x01(\x06\x12\x1a\n\x12target_incarnation\x18\x04 \x01(\x06\x12\r\n\x05nonce\x18\x05 \x01(\x06\x12\x0f\n\x07wall_ms\x18\x06 \x01(\x06\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12-\n\x08messages\x18\x08 \x03(\x0b\x32\x1b.trimaran.peer.ShardMessage\x12\x10\n\x08\x66orwards\x18\t \x01(\x0c\x12\x0f\n\x07\x61nswers\x18\n \x01(\x0c\x12\x10\n\x08topology\x18\x0b \x01(\x0c\x12#\n\x07leaders\x18\x0c \x03(\x0b\x32\x12.trimaran.peer.Led\x12\r\n\x05piece\x18\r \x01(\x0c\x12#\n\x05whole\x18\x0e \x01(\x0e\x32\x14.trimaran.peer.Whole\x12\r\n\x05posts\x18\x0f \x01(\x0c\"0\n\x03Led\x12\r\n\x05shard\x18\x01 \x01(\r\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04node\x18\x03 \x01(\t\"\xd6\x04\n\x0cShardMessage\x12\r\n\x05shard\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06target\x18\x03 \x01(\r\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x39\n\x10request_pre_vote\x18\x05 \x01(\x0b\x32\x1d.trimaran.peer.RequestPreVoteH\x00\x12*\n\x08pre_vote\x18\x06 \x01(\x0b\x32\x16.trimaran.peer.PreVoteH\x00\x12\x32\n\x0crequest_vote\x18\x07 \x01(\x0b\x32\x1a.trimaran.peer.RequestVoteH\x00\x12#\n\x04vote\x18\x08 \x01(\x0b\x32\x13.trimaran.peer.VoteH\x00\x12\x36\n\x0e\x61ppend_entries\x18\t \x01(\x0b\x32\x1c.trimaran.peer.AppendEntriesH\x00\x12\x32\n\x0c\x61ppend_reply\x18\n \x01(\x0b\x32\x1a.trimaran.peer.AppendReplyH\x00\x12-\n\theartbeat\x18\x0b \x01(\x0b\x32\x18.trimaran.peer.HeartbeatH\x00\x12\x38\n\x0fheartbeat_reply\x18\x0c \x01(\x0b\x32\x1d.trimaran.peer.HeartbeatReplyH\x00\x12:\n\x10install_snapshot\x18\r \x01(\x0b\x32\x1e.trimaran.peer.InstallSnapshotH\x00\x12\x30\n\x0btimeout_now\x18\x0e \x01(\x0b\x32\x19.trimaran.peer.TimeoutNowH\x00\x42\x06\n\x04kind\"7\n\x0eRequestPreVote\x12\x11\n\tlast_term\x18\x01 \x01(\x04\x12\x12\n\nlast_index\x18\x02 \x01(\x04\"\x1a\n\x07PreVote\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"I\n\x0bRequestVote\x12\x11\n\tlast_term\x18\x01 \x01(\x04\x12\x12\n\nlast_index\x18\x02 \x01(\x04\x12\x13\n\x0bis_transfer\x18\x03 \x01(\x08\"\x17\n\x04Vote\x12\x0f\n\x07granted\x18\x01 \x01(\x08\"R\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x10\n\x08is_apart\x18\x05 \x01(\x08\"{\n\rAppendEntries\x12\x15\n\rprevious_term\x18\x01 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12%\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x14.trimaran.peer.Entry\"}\n\x0b\x41ppendReply\x12\x12\n\nis_success\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x16\n\x0erejected_index\x18\x03 \x01(\x04\x12\x15\n\rconflict_term\x18\x04 \x01(\x04\x12\x16\n\x0e\x63onflict_index\x18\x05 \x01(\x04\"C\n\tHeartbeat\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x11\n\tis_urgent\x18\x03 \x01(\x08\"2\n\x0eHeartbeatReply\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x11\n\tis_urgent\x18\x02 \x01(\x08\";\n\x05Voter\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x06\"f\n\x0fInstallSnapshot\x12\x15\n\rsnapshot_term\x18\x01 \x01(\x04\x12\x16\n\x0esnapshot_index\x18\x02 \x01(\x04\x12$\n\x06voters\x18\x03 \x03(\x0b\x32\x14.trimaran.peer.Voter\"\x0c\n\nTimeoutNow\"Q\n\rSnapshotBegin\x12,\n\x07message\x18\x01 \x01(\x0b\x32\x1b.trimaran.peer.ShardMessage\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"!\n\x0bSnapshotEnd\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\"-\n\x0eSnapshotResult\x12\r\n\x05is_ok\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\t*B\n\x05Whole\x12\x08\n\x04MORE\x10\x00\x12\x0c\n\x08\x46ORWARDS\x10\x01\x12\x0b\n\x07\x41NSWERS\x10\x02\x12\t\n\x05\x45NTRY\x10\x03\x12\t\n\x05POSTS\x10\x04\x32\xb0\x01\n\x04Peer\x12\x35\n\x03Log\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x12\x39\n\x07\x43ontrol\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x12\x36\n\x04\x42ulk\x12\x14.trimaran.peer.Frame\x1a\x14.trimaran.peer.Reply(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trimaran.proto.peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WHOLE']._serialized_start=2779
-  _globals['_WHOLE']._serialized_end=2834
+  _globals['_WHOLE']._serialized_start=2794
+  _globals['_WHOLE']._serialized_end=2860
   _globals['_FRAME']._serialized_start=45
   _globals['_FRAME']._serialized_end=272
   _globals['_REPLY']._serialized_start=275
@@ -46,41 +46,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSAL']._serialized_start=756
   _globals['_REFUSAL']._serialized_end=801
   _globals['_BATCH']._serialized_start=804
-  _globals['_BATCH']._serialized_end=1140
-  _globals['_LED']._serialized_start=1142
-  _globals['_LED']._serialized_end=1190
-  _globals['_SHARDMESSAGE']._serialized_start=1193
-  _globals['_SHARDMESSAGE']._serialized_end=1791
-  _globals['_REQUESTPREVOTE']._serialized_start=1793
-  _globals['_REQUESTPREVOTE']._serialized_end=1848
-  _globals['_PREVOTE']._serialized_start=1850
-  _globals['_PREVOTE']._serialized_end=1876
-  _globals['_REQUESTVOTE']._serialized_start=1878
-  _globals['_REQUESTVOTE']._serialized_end=1951
-  _globals['_VOTE']._serialized_start=1953
-  _globals['_VOTE']._serialized_end=1976
-  _globals['_ENTRY']._serialized_start=1978
-  _globals['_ENTRY']._serialized_end=2060
-  _globals['_APPENDENTRIES']._serialized_start=2062
-  _globals['_APPENDENTRIES']._serialized_end=2185
-  _globals['_APPENDREPLY']._serialized_start=2187
-  _globals['_APPENDREPLY']._serialized_end=2312
-  _globals['_HEARTBEAT']._serialized_start=2314
-  _globals['_HEARTBEAT']._serialized_end=2381
-  _globals['_HEARTBEATREPLY']._serialized_start=2383
-  _globals['_HEARTBEATREPLY']._serialized_end=2433
-  _globals['_VOTER']._serialized_start=2435
-  _globals['_VOTER']._serialized_end=2494
-  _globals['_INSTALLSNAPSHOT']._serialized_start=2496
-  _globals['_INSTALLSNAPSHOT']._serialized_end=2598
-  _globals['_TIMEOUTNOW']._serialized_start=2600
-  _globals['_TIMEOUTNOW']._serialized_end=2612
-  _globals['_SNAPSHOTBEGIN']._serialized_start=2614
-  _globals['_SNAPSHOTBEGIN']._serialized_end=2695
-  _globals['_SNAPSHOTEND']._serialized_start=2697
-  _globals['_SNAPSHOTEND']._serialized_end=2730
-  _globals['_SNAPSHOTRESULT']._serialized_start=2732
-  _globals['_SNAPSHOTRESULT']._serialized_end=2777
-  _globals['_PEER']._serialized_start=2837
-  _globals['_PEER']._serialized_end=3013
+  _globals['_BATCH']._serialized_end=1155
+  _globals['_LED']._serialized_start=1157
+  _globals['_LED']._serialized_end=1205
+  _globals['_SHARDMESSAGE']._serialized_start=1208
+  _globals['_SHARDMESSAGE']._serialized_end=1806
+  _globals['_REQUESTPREVOTE']._serialized_start=1808
+  _globals['_REQUESTPREVOTE']._serialized_end=1863
+  _globals['_PREVOTE']._serialized_start=1865
+  _globals['_PREVOTE']._serialized_end=1891
+  _globals['_REQUESTVOTE']._serialized_start=1893
+  _globals['_REQUESTVOTE']._serialized_end=1966
+  _globals['_VOTE']._serialized_start=1968
+  _globals['_VOTE']._serialized_end=1991
+  _globals['_ENTRY']._serialized_start=1993
+  _globals['_ENTRY']._serialized_end=2075
+  _globals['_APPENDENTRIES']._serialized_start=2077
+  _globals['_APPENDENTRIES']._serialized_end=2200
+  _globals['_APPENDREPLY']._serialized_start=2202
+  _globals['_APPENDREPLY']._serialized_end=2327
+  _globals['_HEARTBEAT']._serialized_start=2329
+  _globals['_HEARTBEAT']._serialized_end=2396
+  _globals['_HEARTBEATREPLY']._serialized_start=2398
+  _globals['_HEARTBEATREPLY']._serialized_end=2448
+  _globals['_VOTER']._serialized_start=2450
+  _globals['_VOTER']._serialized_end=2509
+  _globals['_INSTALLSNAPSHOT']._serialized_start=2511
+  _globals['_INSTALLSNAPSHOT']._serialized_end=2613
+  _globals['_TIMEOUTNOW']._serialized_start=2615
+  _globals['_TIMEOUTNOW']._serialized_end=2627
+  _globals['_SNAPSHOTBEGIN']._serialized_start=2629
+  _globals['_SNAPSHOTBEGIN']._serialized_end=2710
+  _globals['_SNAPSHOTEND']._serialized_start=2712
+  _globals['_SNAPSHOTEND']._serialized_end=2745
+  _globals['_SNAPSHOTRESULT']._serialized_start=2747
+  _globals['_SNAPSHOTRESULT']._serialized_end=2792
+  _globals['_PEER']._serialized_start=2863
+  _globals['_PEER']._serialized_end=3039
 # @@protoc_insertion_point(module_scope)

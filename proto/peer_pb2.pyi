@@ -13,10 +13,12 @@ class Whole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORWARDS: _ClassVar[Whole]
     ANSWERS: _ClassVar[Whole]
     ENTRY: _ClassVar[Whole]
+    POSTS: _ClassVar[Whole]
 MORE: Whole
 FORWARDS: Whole
 ANSWERS: Whole
 ENTRY: Whole
+POSTS: Whole
 
 class Frame(_message.Message):
     __slots__ = ("hello", "batch", "snapshot_begin", "snapshot_chunk", "snapshot_end")
@@ -91,7 +93,7 @@ class Refusal(_message.Message):
     def __init__(self, text: _Optional[str] = ..., is_temporary: bool = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology", "leaders", "piece", "whole")
+    __slots__ = ("version", "cluster_id", "source_incarnation", "target_incarnation", "nonce", "wall_ms", "epoch", "messages", "forwards", "answers", "topology", "leaders", "piece", "whole", "posts")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +108,7 @@ class Batch(_message.Message):
     LEADERS_FIELD_NUMBER: _ClassVar[int]
     PIECE_FIELD_NUMBER: _ClassVar[int]
     WHOLE_FIELD_NUMBER: _ClassVar[int]
+    POSTS_FIELD_NUMBER: _ClassVar[int]
     version: int
     cluster_id: int
     source_incarnation: int
@@ -120,7 +123,8 @@ class Batch(_message.Message):
     leaders: _containers.RepeatedCompositeFieldContainer[Led]
     piece: bytes
     whole: Whole
-    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ..., leaders: _Optional[_Iterable[_Union[Led, _Mapping]]] = ..., piece: _Optional[bytes] = ..., whole: _Optional[_Union[Whole, str]] = ...) -> None: ...
+    posts: bytes
+    def __init__(self, version: _Optional[int] = ..., cluster_id: _Optional[int] = ..., source_incarnation: _Optional[int] = ..., target_incarnation: _Optional[int] = ..., nonce: _Optional[int] = ..., wall_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[ShardMessage, _Mapping]]] = ..., forwards: _Optional[bytes] = ..., answers: _Optional[bytes] = ..., topology: _Optional[bytes] = ..., leaders: _Optional[_Iterable[_Union[Led, _Mapping]]] = ..., piece: _Optional[bytes] = ..., whole: _Optional[_Union[Whole, str]] = ..., posts: _Optional[bytes] = ...) -> None: ...
 
 class Led(_message.Message):
     __slots__ = ("shard", "term", "node")

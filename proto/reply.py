@@ -37,6 +37,20 @@ class MapReply:
 
 
 @dataclass(frozen=True, slots=True)
+class PairsMapReply:
+    """A map in RESP3, an array of pairs in RESP2: what XREAD answers."""
+
+    pairs: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsReply:
+    """An array of pairs in RESP3, flat in RESP2: members WITHSCORES, fields WITHVALUES."""
+
+    pairs: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetReply:
     """A set in RESP3, an array in RESP2."""
 
@@ -51,34 +65,60 @@ class VerbatimReply:
     text: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """Several frames that answer one command: pushes in RESP3, arrays in RESP2. SUBSCRIBE and its
+    kin answer so, a frame per channel; never part of another reply, never packed."""
+
+    frames: tuple[list[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalReply:
+    """A double written without an exponent, in up to 17 decimals: what GEOPOS answers."""
+
+    value: float
+
+
 class NullArray:
     """`*-1` in RESP2, null in RESP3: what a timed-out BLPOP answers. Use NULL_ARRAY."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NULL_ARRAY"  # Without an address: traces of simulated runs are compared.
 
 
 NULL_ARRAY = NullArray()
 OK = Status("OK")
 
 Reply: TypeAlias = (
-    "bool | int | float | bytes | Status | ErrorReply | MapReply | SetReply | VerbatimReply"
-    " | NullArray | list[Any] | tuple[Any, ...] | None"
+    "bool | int | float | bytes | Status | ErrorReply | MapReply | PairsMapReply | PairsReply"
+    " | SetReply | VerbatimReply | Pushes | DecimalReply | NullArray | list[Any]"
+    " | tuple[Any, ...] | None"
 )
 
 PART_BYTES = 64 << 10
 _BIN_32 = Struct(">BI")  # msgpack's header of a byte string.
 
-_STATUS, _ERROR, _MAP, _SET, _VERBATIM, _NULL_ARRAY = range(1, 7)
+_STATUS, _ERROR, _MAP, _SET, _VERBATIM, _NULL_ARRAY, _PAIRS_MAP, _PAIRS, _DECIMAL = range(1, 10)
 
 
 def _extension(value: object) -> msgpack.ExtType:
     match value:
         case Status(text):
-            return msgpack.ExtType(_STATUS, text.encode())
+            return msgpack.ExtType(_STATUS, text.encode("utf-8", "surrogateescape"))
         case ErrorReply(code, text):
-            return msgpack.ExtType(_ERROR, f"{code}\0{text}".encode())
+            packed = f"{code}\0{text}".encode("utf-8", "surrogateescape")
+            return msgpack.ExtType(_ERROR, packed)
         case MapReply(pairs):
             return msgpack.ExtType(_MAP, pack_reply(pairs))
+        case PairsMapReply(pairs):
+            return msgpack.ExtType(_PAIRS_MAP, pack_reply(pairs))
+        case PairsReply(pairs):
+            return msgpack.ExtType(_PAIRS, pack_reply(pairs))
+        case DecimalReply(number):
+            return msgpack.ExtType(_DECIMAL, pack_reply(number))
         case SetReply(members):
             return msgpack.ExtType(_SET, pack_reply(members))
         case VerbatimReply(form, text):
@@ -92,9 +132,9 @@ def _extension(value: object) -> msgpack.ExtType:
 def _from_extension(code: int, data: bytes) -> Reply:
     match code:
         case 1:
-            return Status(data.decode())
+            return Status(data.decode("utf-8", "surrogateescape"))
         case 2:
-            error, _, text = data.decode().partition("\0")
+            error, _, text = data.decode("utf-8", "surrogateescape").partition("\0")
             return ErrorReply(error, text)
         case 3:
             return MapReply(tuple((key, value) for key, value in unpack_reply(data)))
@@ -105,6 +145,12 @@ def _from_extension(code: int, data: bytes) -> Reply:
             return VerbatimReply(form.decode(), text_bytes)
         case 6:
             return NULL_ARRAY
+        case 7:
+            return PairsMapReply(tuple((key, value) for key, value in unpack_reply(data)))
+        case 8:
+            return PairsReply(tuple((one, other) for one, other in unpack_reply(data)))
+        case 9:
+            return DecimalReply(unpack_reply(data))
         case _:
             raise ValueError(f"unknown reply kind {code}")
 
@@ -151,7 +197,7 @@ def size_of_reply(reply: object) -> int:
             return len(reply) + 8
         case list() | tuple():
             return sum([size_of_reply(one) for one in reply]) + 8
-        case MapReply(pairs):
+        case MapReply(pairs) | PairsMapReply(pairs) | PairsReply(pairs):
             return size_of_reply(pairs)
         case SetReply(members):
             return size_of_reply(members)

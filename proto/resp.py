@@ -10,15 +10,18 @@ faster than the table. A test holds both ways against each other. Replies: `repl
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias  # Any: replies nest.
 
 from .reply import (
+    DecimalReply,
     ErrorReply,
     MapReply,
     NullArray,
+    PairsMapReply,
+    PairsReply,
+    Pushes,
     Reply,
     SetReply,
     Status,
@@ -33,6 +36,9 @@ _FAST_ELEMENTS = 1024
 _FAST_BULK_BYTES = 8192
 _ASTERISK = 0x2A
 _NO_COUNTS: dict[bytes, int] = {}
+# Of a command of a client that has not logged in, as in Redis.
+_STRICT_ELEMENTS = 10
+_STRICT_BULK_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,14 @@ class _Wrong(Exception):
     """The bytes are not RESP, or cross a limit; the text is what the client is told."""
 
 
+class _TooMuchYet(_Wrong):
+    """Only who has logged in may send this; `at` is where it stands."""
+
+    def __init__(self, text: str, at: int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
 class CommandReader:
     """Turns chunks into commands. After `error` is set the stream has no meaning any more."""
 
@@ -72,18 +86,15 @@ class CommandReader:
         "_need",
         "_newline",
         "error",
+        "has_stopped",
+        "is_strict",
         "taken",
     )
 
     def __init__(self, limits: ReaderLimits) -> None:
         self._limits = limits
         self._counts, self._lengths = _fast_tables()
-        if (
-            limits.elements_max < _FAST_ELEMENTS
-            or limits.bulk_bytes_max < _FAST_BULK_BYTES
-            or limits.command_bytes_max < _FAST_CHUNK_BYTES
-        ):
-            self._counts = _NO_COUNTS  # Tighter than the tables: only the scanner can tell.
+        self.restrict(is_strict=False)
         self._args: Command = []  # Of the command being read by the scanner.
         self._missing = 0  # Elements it still lacks; 0 is a boundary between commands.
         self._bytes = 0  # What it has cost so far.
@@ -93,6 +104,21 @@ class CommandReader:
         self._newline = False  # Or rather: another look is worth it after a newline.
         self.error = ""  # "Protocol error: ..." once the stream is broken.
         self.taken = 0  # Bytes of the commands that the last `feed` returned.
+        # It stopped before a command that only who has logged in may send: one of those before it
+        # may be the log-in. `go_on` when they are answered.
+        self.has_stopped = False
+
+    def restrict(self, *, is_strict: bool) -> None:
+        """Whether the client has yet to log in, and may only send what that takes."""
+        self.is_strict = is_strict
+        limits = self._limits
+        is_tight = (
+            limits.elements_max < _FAST_ELEMENTS
+            or limits.bulk_bytes_max < _FAST_BULK_BYTES
+            or limits.command_bytes_max < _FAST_CHUNK_BYTES
+        )
+        # Tighter than the tables: only the scanner can tell.
+        self._counts = _NO_COUNTS if is_strict or is_tight else _fast_tables()[0]
 
     @property
     def held_bytes(self) -> int:
@@ -134,15 +160,25 @@ class CommandReader:
         """As `feed`, when an earlier chunk ended inside a command."""
         self._chunks.append(data)
         self._have += len(data)
-        if self._have < self._need or (
-            self._newline and self._have <= self._limits.inline_bytes_max and b"\n" not in data
+        if (
+            self.has_stopped
+            or self._have < self._need
+            or (self._newline and self._have <= self._limits.inline_bytes_max and b"\n" not in data)
         ):
             self.taken = 0
             return []
+        return self._scan(self._left_over(), 0, [])
+
+    def go_on(self) -> list[Command]:
+        """What follows where it has stopped."""
+        self.has_stopped = False
+        return self._scan(self._left_over(), 0, [])
+
+    def _left_over(self) -> bytes:
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._have = 0
-        return self._scan(data, 0, [])
+        return data
 
     def _scan(self, data: bytes, start: int, commands: list[Command]) -> list[Command]:
         """Adds the commands of data[start:] to `commands`; keeps what is left over."""
@@ -167,8 +203,12 @@ class CommandReader:
                 elif at == before:
                     break
         except _Wrong as wrong:
-            self.error = f"Protocol error: {wrong}"
-            at = size
+            if isinstance(wrong, _TooMuchYet) and commands:
+                self.has_stopped = True
+                at = wrong.at
+            else:
+                self.error = f"Protocol error: {wrong}"
+                at = size
         if at < size:
             self._chunks.append(data[at:] if at else data)
             self._have = size - at
@@ -182,6 +222,8 @@ class CommandReader:
         count = _number(data[at + 1 : end])
         if count is None or count > self._limits.elements_max:
             raise _Wrong("invalid multibulk length")
+        if self.is_strict and count > _STRICT_ELEMENTS:
+            raise _TooMuchYet("unauthenticated multibulk length", at)
         if count > 0:  # Zero and less: nothing is asked, as in Redis.
             self._missing = count
             self._bytes = end + 2 - at
@@ -201,6 +243,8 @@ class CommandReader:
             length = _number(data[at + 1 : end])
             if length is None or length < 0 or length > limits.bulk_bytes_max:
                 raise _Wrong("invalid bulk length")
+            if self.is_strict and length > _STRICT_BULK_BYTES:
+                raise _TooMuchYet("unauthenticated bulk length", at)
             stop = end + 2 + length
             cost = stop + 2 - at
             if self._bytes + cost > limits.command_bytes_max:
@@ -355,6 +399,9 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
         case float():
             text = format_double(reply).encode()
             out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+        case DecimalReply(value=decimal):
+            text = format_decimal(decimal).encode()
+            out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
         case Status(text=status):
             out.append(b"+%b\r\n" % _line(status))
         case ErrorReply(code=code, text=error):
@@ -363,6 +410,18 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
             out.append(b"%%%d\r\n" % len(pairs) if protocol == 3 else b"*%d\r\n" % (2 * len(pairs)))
             for pair in pairs:
                 _encode_all(pair, protocol, out)
+        case PairsMapReply(pairs=pairs):
+            if protocol == 3:
+                _encode(MapReply(pairs), protocol, out)
+            else:
+                _encode(pairs, protocol, out)
+        case PairsReply(pairs=pairs):
+            if protocol == 3:
+                _encode(pairs, protocol, out)
+            else:
+                out.append(b"*%d\r\n" % (2 * len(pairs)))
+                for pair in pairs:
+                    _encode_all(pair, protocol, out)
         case SetReply(members=members):
             out.append(b"~%d\r\n" % len(members) if protocol == 3 else b"*%d\r\n" % len(members))
             _encode_all(members, protocol, out)
@@ -373,8 +432,17 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
                 out.append(b"$%d\r\n%b\r\n" % (len(verbatim), verbatim))
         case NullArray():
             out.append(_NULL_ARRAY[protocol])
+        case Pushes(frames=frames):
+            out += [encode_push(frame, protocol) for frame in frames]
         case _:
             raise TypeError(f"{type(reply).__name__} is not a reply")
+
+
+def encode_push(frame: list[Any], protocol: int) -> bytes:
+    """A frame that may come between replies: a message of a channel, say."""
+    out = [b">%d\r\n" % len(frame) if protocol == 3 else b"*%d\r\n" % len(frame)]
+    _encode_all(frame, protocol, out)
+    return b"".join(out)
 
 
 def _encode_all(replies: list[Any] | tuple[Any, ...], protocol: int, out: list[bytes]) -> None:
@@ -397,26 +465,11 @@ def _line(text: str) -> bytes:
 
 
 def format_double(value: float) -> str:
-    """The shortest decimal that reads back as `value`, laid out as Redis 7.2 does."""
-    if math.isnan(value):
-        return "nan"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    if value == 0:
-        return "-0" if math.copysign(1, value) < 0 else "0"
-    mantissa, _, power = repr(abs(value)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    exponent = int(power or 0) - len(fraction)
-    digits = (whole + fraction).lstrip("0")
-    exponent += len(digits) - len(digits.rstrip("0"))
-    digits = digits.rstrip("0")
-    # The value is now digits * 10**exponent; `scale` is the exponent of its first digit.
-    scale = exponent + len(digits) - 1
-    if exponent >= 0 and abs(scale) < len(digits) + 7:
-        text = digits + "0" * exponent
-    elif exponent < 0 and (exponent > -7 or abs(scale) < 4):
-        point = len(digits) + exponent
-        text = f"{digits[:point]}.{digits[point:]}" if point > 0 else "0." + "0" * -point + digits
-    else:
-        text = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{scale:+d}"
-    return "-" + text if value < 0 else text
+    """As Redis 7.0 prints it: in 17 digits, from which it reads back as it was."""
+    return f"{value:.17g}"
+
+
+def format_decimal(value: float) -> str:
+    """As Redis prints coordinates: 17 decimals, without zeros at the end."""
+    text = f"{value:.17f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

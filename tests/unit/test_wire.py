@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from trimaran.cluster.slots import META_SHARD, ShardId
@@ -54,12 +55,14 @@ from trimaran.node.wire import (
     take_messages,
     unpack_answers,
     unpack_forwards,
+    unpack_posts,
 )
 from trimaran.proto import peer_pb2 as pb
 from trimaran.proto.reply import NULL_ARRAY, ErrorReply, MapReply, Status
 
-GOLDEN = Path(__file__).parent / "peers" / "golden" / "batch_2.hex"
+GOLDEN = Path(__file__).parent / "peers" / "golden" / "batch_3.hex"
 
+POSTS = [[0, 0, b"channel", b"\xff payload"], [1, 2, [[b"name", 3]]], [2], [3, 7], [4, 7]]
 ONE, TWO = ReplicaId(1), ReplicaId(2)
 BIG = 2**63 + 7
 ENTRIES = (
@@ -141,6 +144,7 @@ def batch() -> pb.Frame:
     all_.forwards = join_packed([pack_forward(forward) for forward in FORWARDS])
     all_.answers = pack_answers([Answer(n, outcome) for n, outcome in enumerate(OUTCOMES)])
     all_.topology = b'{"version":1}'
+    all_.posts = join_packed([msgpack.packb(post) for post in POSTS])
     return frame
 
 
@@ -176,6 +180,13 @@ def test_the_bytes_of_the_first_release_are_understood() -> None:
     answers = unpack_answers(frame.batch.answers)
     expected = [Answer(number, outcome) for number, outcome in enumerate(OUTCOMES)]
     assert [described(one) for one in answers] == [described(one) for one in expected]
+    assert unpack_posts(frame.batch.posts) == POSTS
+
+
+@pytest.mark.parametrize("data", [b"\xc1", b"\x92\x01", b"\x05", b"\x91\x90", b"\x91\x01"])
+def test_posts_that_cannot_be_read_are_refused(data: bytes) -> None:
+    with pytest.raises(WireError, match="posts"):
+        unpack_posts(data)
 
 
 def test_a_message_of_an_unknown_kind_is_refused() -> None:

@@ -27,6 +27,7 @@ from trimaran.proto.reply import (
     OK,
     ErrorReply,
     MapReply,
+    PairsMapReply,
     Reply,
     SetReply,
     Status,
@@ -66,6 +67,11 @@ def test_every_reply_comes_back_as_it_was(reply: Reply) -> None:
 def test_a_result_holds_the_reply(reply: Reply) -> None:
     (result,) = pb.BatchReply.FromString(encode_result(reply)).results
     assert decode_value(result.reply) == reply
+
+
+def test_a_map_of_pairs_is_a_map() -> None:
+    value = pb.Value.FromString(encode_value(PairsMapReply(((b"a", [1]),))))
+    assert decode_value(value) == MapReply(((b"a", [1]),))
 
 
 def test_a_tuple_is_an_array() -> None:

@@ -16,6 +16,7 @@ from trimaran.proto.reply import (
     OK,
     ErrorReply,
     MapReply,
+    PairsMapReply,
     Reply,
     SetReply,
     Status,
@@ -215,6 +216,50 @@ def test_nothing_is_read_after_an_error() -> None:
     assert read(encode(b"PING") + b"*1\r\n:" + encode(b"PING"))[0] == [[b"PING"]]
 
 
+# --- Of a client that has not logged in.
+
+SMALL, LOGIN = [b"GET", b"k"], [b"AUTH", b"secret"]
+MANY, LONG = [b"EXISTS", *[b"k"] * 10], [b"ECHO", b"x" * 16_385]
+MOST, LONGEST = [b"EXISTS", *[b"k"] * 9], [b"ECHO", b"x" * 16_384]
+
+
+def read_before_login(*chunks: bytes) -> tuple[list[list[bytes]], str]:
+    """As a connection does whose client has logged in once it has sent LOGIN."""
+    reader = CommandReader(ReaderLimits())
+    reader.restrict(is_strict=True)
+    commands: list[list[bytes]] = []
+    for chunk in chunks:
+        if reader.error:
+            break
+        commands += reader.feed(chunk)
+        while reader.has_stopped:
+            assert reader.feed(b"") == [], "it waits for the answers"
+            reader.restrict(is_strict=LOGIN not in commands)
+            commands += reader.go_on()
+        reader.restrict(is_strict=LOGIN not in commands)
+    return commands, reader.error
+
+
+@given(
+    st.lists(st.sampled_from([SMALL, MOST, LONGEST, LOGIN, MANY, LONG]), max_size=8),
+    st.lists(st.integers(0, 60_000), max_size=6),
+)
+def test_before_the_login_large_commands_are_refused_in_any_split(
+    commands: list[list[bytes]], places: list[int]
+) -> None:
+    data = b"".join(encode(*args) for args in commands)
+    allowed = 0
+    while allowed < len(commands) and commands[allowed] not in (MANY, LONG, LOGIN):
+        allowed += 1
+    expected, error = commands, ""
+    if allowed < len(commands) and commands[allowed] != LOGIN:
+        expected = commands[:allowed]
+        what = "multibulk" if commands[allowed] == MANY else "bulk"
+        error = f"Protocol error: unauthenticated {what} length"
+    assert read_before_login(data) == (expected, error)
+    assert read_before_login(*cut(data, places)) == (expected, error)
+
+
 # --- Inline commands.
 
 
@@ -270,6 +315,11 @@ def test_inline_commands_and_arrays_mix_and_empty_lines_are_ignored() -> None:
         ([], b"*0\r\n", b"*0\r\n"),
         ([1, [b"a", None], OK], b"*3\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n+OK\r\n", None),
         (MapReply(((b"a", 1),)), b"*2\r\n$1\r\na\r\n:1\r\n", b"%1\r\n$1\r\na\r\n:1\r\n"),
+        (
+            PairsMapReply(((b"a", [1]),)),
+            b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n:1\r\n",
+            b"%1\r\n$1\r\na\r\n*1\r\n:1\r\n",
+        ),
         (SetReply((b"a",)), b"*1\r\n$1\r\na\r\n", b"~1\r\n$1\r\na\r\n"),
         (VerbatimReply("txt", b"hi"), b"$2\r\nhi\r\n", b"=6\r\ntxt:hi\r\n"),
     ],
@@ -320,18 +370,19 @@ def _with_numbers(reply: Reply) -> object:
         (0.0, "0"),
         (-0.0, "-0"),
         (3.0, "3"),
-        (0.1, "0.1"),
+        (0.1, "0.10000000000000001"),
         (-2.5, "-2.5"),
         (1e6, "1000000"),
         (123456789.125, "123456789.125"),
-        (1e-5, "0.00001"),
-        (1.5e-9, "1.5e-9"),
+        (1e-5, "1.0000000000000001e-05"),
+        (1e17, "1e+17"),
         (1e30, "1e+30"),
+        (5e-324, "4.9406564584124654e-324"),
         (float("nan"), "nan"),
         (float("-inf"), "-inf"),
     ],
 )
-def test_doubles_are_the_shortest_that_read_back(value: float, text: str) -> None:
+def test_doubles_are_printed_as_in_redis_7_0(value: float, text: str) -> None:
     assert format_double(value) == text
 
 
