@@ -8,13 +8,43 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...cluster.commands import COMMANDS, Command, Spread
-from . import expiry, keys, lcs, objects, strings
+from ...cluster.command import Command, Spread
+from ...cluster.commands import COMMANDS
+from . import (
+    bitmaps,
+    blocking,
+    dumping,
+    expiry,
+    functions,
+    geo,
+    hash_expiry,
+    hashes,
+    hyperloglog,
+    keys,
+    lcs,
+    lists,
+    objects,
+    scripting,
+    sets,
+    sort,
+    sorted_set_algebra,
+    sorted_set_ranges,
+    sorted_sets,
+    stream_claims,
+    stream_groups,
+    stream_info,
+    streams,
+    strings,
+)
 from .context import Context, Handler
 
 __all__ = ["HANDLERS", "Context", "Handler"]
 
-_FAMILIES: Final = (strings, keys, expiry, objects, lcs)
+_FAMILIES: Final = (
+    strings, bitmaps, hyperloglog, dumping, keys, expiry, objects, lcs, sort,
+    lists, blocking, sets, sorted_sets, sorted_set_ranges, sorted_set_algebra, geo,
+    hashes, hash_expiry, streams, stream_groups, stream_claims, stream_info, scripting, functions,
+)  # fmt: skip
 
 
 def _handler_of(row: Command) -> Handler:

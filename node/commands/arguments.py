@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from ...cluster.slots import DATABASES
+from ..data.integers import INT_MAX as INT_MAX
+from ..data.integers import INT_MIN as INT_MIN
+from ..data.integers import parse_int as parse_int
 from ..errors import CommandError
 
-INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 _C_INT_MIN, _C_INT_MAX = -(1 << 31), (1 << 31) - 1
-_DIGITS_MAX = 20  # Of -9223372036854775808.
-
-
-def parse_int(text: bytes) -> int | None:
-    """A 64-bit integer as Redis writes one, without plus, blanks or leading zeros; else None."""
-    if len(text) > _DIGITS_MAX:
-        return None
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    if b"%d" % number != text or not INT_MIN <= number <= INT_MAX:
-        return None
-    return number
 
 
 def int_argument(text: bytes) -> int:

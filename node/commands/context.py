@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ...cluster.settings import DEFAULTS, Settings
 from ...proto.reply import Reply
@@ -15,18 +15,53 @@ from ..request import Args
 REPLY_BYTES_MAX = 512 << 20
 
 
+_ALL_KINDS = "g$lshzxetd"  # What A stands for.
+
+
+def event_kinds(wanted: str) -> str:
+    """The letters that a value of notify-keyspace-events stands for."""
+    return wanted + _ALL_KINDS if "A" in wanted else wanted
+
+
+class Publication(NamedTuple):
+    """A message of a channel, published from inside of an entry."""
+
+    is_sharded: bool
+    channel: bytes
+    payload: bytes
+    place: int  # Of its reply among those of its transaction; -1 if it has none there.
+
+
 class Context:
     """The same on every replica. One serves all commands of an entry; `db` is set for each."""
 
-    __slots__ = ("_rng", "_seed", "db", "now_ms", "settings")
+    __slots__ = ("_rng", "_seed", "db", "events", "is_full", "now_ms", "publications",
+                 "published", "settings")  # fmt: skip
 
     def __init__(self, db: int, now_ms: int, seed: int, settings: Settings = DEFAULTS) -> None:
         self.db = db
         self.now_ms = now_ms  # The entry's stamp; a read has its leader's time.
         # The entry's too: this node's own view of them may be older or newer (correctness A1).
         self.settings = settings
+        # Whether the leader had no memory left for the command: a script may run nevertheless.
+        self.is_full = False
+        # Keyspace notifications (database, event, key), in order; None while nobody wants any.
+        self.events: list[tuple[int, str, bytes]] | None = (
+            [] if settings.notify_keyspace_events else None
+        )
+        # Messages that commands of a transaction or a script publish. As the notifications, they
+        # are sent by the node that proposed the entry, and by no other (correctness A7).
+        self.publications: list[Publication] = []
+        self.published: list[tuple[int, list[Publication]]] = []  # Those, by their command's place.
         self._seed = seed
         self._rng: Random | None = None
+
+    def notify(self, kind: str, event: str, key: bytes, db: int | None = None) -> None:
+        """Say what happened to a key, as Redis names it; `kind` is a letter of
+        notify-keyspace-events: g generic, $ string, l list, s set, h hash, z sorted set, t stream,
+        x expired, e evicted, n new. Called in the order in which Redis tells it."""
+        if self.events is not None and kind in event_kinds(self.settings.notify_keyspace_events):
+            self.events.append((self.db if db is None else db, event, key))
 
     @property
     def rng(self) -> Random:

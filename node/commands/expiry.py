@@ -49,8 +49,10 @@ def _expire(keys: Keyspace, args: Args, ctx: Context, name: str, unit_ms: int, f
         return 0
     if at_ms <= ctx.now_ms:
         keys.delete(key)
+        ctx.notify("g", "del", key)
     else:
         keys.expire(key, at_ms)
+        ctx.notify("g", "expire", key)
     return 1
 
 
@@ -89,6 +91,7 @@ def persist(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if keys.expiry_of(args[1]) is None:
         return 0
     keys.persist(args[1])
+    ctx.notify("g", "persist", args[1])
     return 1
 
 
@@ -113,7 +116,7 @@ def expiretime(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 
 def _left(keys: Keyspace, key: bytes, from_ms: int) -> int:
-    if not keys.exists(key):
+    if keys.examine(key) is None:
         return -2
     at_ms = keys.expiry_of(key)
     return -1 if at_ms is None else max(0, at_ms - from_ms)

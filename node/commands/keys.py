@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...cluster.routing import parse_cursor
 from ...proto.reply import OK, Reply, Status
-from ..data.glob import Glob
+from ..data.glob import Search
 from ..errors import CommandError
 from .arguments import database_argument, int_argument, syntax_error
 
@@ -24,21 +24,30 @@ _NONE = Status("none")
 
 def del_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """DEL key ...: how many were there."""
-    return sum([keys.delete(key) for key in args[1:]])
+    return _delete(keys, args, ctx)
 
 
 def unlink(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """UNLINK key ...: as DEL."""
-    return sum([keys.delete(key) for key in args[1:]])
+    return _delete(keys, args, ctx)
+
+
+def _delete(keys: Keyspace, args: Args, ctx: Context) -> int:
+    count = 0
+    for key in args[1:]:
+        if keys.delete(key):
+            count += 1
+            ctx.notify("g", "del", key)
+    return count
 
 
 def exists(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """EXISTS key ...: how many are there; one named twice counts twice."""
-    return sum([keys.exists(key) for key in args[1:]])
+    return sum([keys.examine(key) is not None for key in args[1:]])
 
 
 def touch(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """TOUCH key ...: as EXISTS; how recently a key was used is not kept."""
+    """TOUCH key ...: as EXISTS, and each was used now."""
     return sum([keys.exists(key) for key in args[1:]])
 
 
@@ -56,7 +65,7 @@ def rename(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     _, source, target = args
     _check_there(keys, source)
     if source != target:
-        keys.put(target, *keys.take(source))
+        _rename(keys, source, target, ctx)
     return OK
 
 
@@ -66,8 +75,15 @@ def renamenx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     _check_there(keys, source)
     if keys.exists(target):  # Also the key itself under its own name.
         return 0
-    keys.put(target, *keys.take(source))
+    _rename(keys, source, target, ctx)
     return 1
+
+
+def _rename(keys: Keyspace, source: bytes, target: bytes, ctx: Context) -> None:
+    keys.put(target, *keys.take(source))
+    ctx.notify("n", "new", target)
+    ctx.notify("g", "rename_from", source)
+    ctx.notify("g", "rename_to", target)
 
 
 def _check_there(keys: Keyspace, key: bytes) -> None:
@@ -91,6 +107,9 @@ def move(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     keys.switch(target_db)
     keys.put(key, value, expire_at_ms)
     keys.switch(ctx.db)
+    ctx.notify("n", "new", key, target_db)
+    ctx.notify("g", "move_from", key)
+    ctx.notify("g", "move_to", key, target_db)
     return 1
 
 
@@ -111,6 +130,8 @@ def copy(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     keys.switch(target_db)
     keys.put(target, value, expire_at_ms)
     keys.switch(ctx.db)
+    ctx.notify("n", "new", target, target_db)
+    ctx.notify("g", "copy_to", target, target_db)
     return 1
 
 
@@ -158,7 +179,7 @@ def _check_flush(args: Args) -> None:
 
 def keys_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """KEYS pattern: all keys that match, in an order that is the same on every replica."""
-    matches = Glob(args[1]).matches
+    matches = Search(args[1]).matches
     found: list[bytes] = []
     cursor = 0
     while True:
@@ -190,7 +211,7 @@ def scan(keys: Keyspace, args: Args, ctx: Context) -> Reply:
             raise syntax_error()
     cursor, page = keys.page(cursor, min(count, SCAN_COUNT_MAX))
     if pattern is not None and pattern != b"*":
-        page = list(filter(Glob(pattern).matches, page))
+        page = list(filter(Search(pattern).matches, page))
     if kind is not None:
         page = [key for key in page if keys.type_of(key) == kind]
     return [b"%d" % cursor, page]

@@ -13,6 +13,7 @@ from math import isqrt
 from typing import TYPE_CHECKING, Final
 
 from ...proto.reply import MapReply, Reply
+from ..data.large_string import LargeString, String, whole
 from ..errors import CommandError
 from .arguments import int_argument, syntax_error
 
@@ -56,7 +57,7 @@ def lcs(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     or its pieces, the last one first."""
     first, second = keys.peek(args[1]), keys.peek(args[2])
     for value in (first, second):
-        if value is not None and type(value) is not bytes:
+        if value is not None and type(value) not in (bytes, LargeString):
             raise CommandError("The specified keys must contain string values")
     options = _options(args)
     table = _Table(first or b"", second or b"")
@@ -101,20 +102,22 @@ def _options(args: Args) -> _Options:
 class _Table:
     """For each byte of `first` a row; bit j of it says whether the length grows at second[j]."""
 
-    def __init__(self, first: bytes, second: bytes) -> None:
+    def __init__(self, first: String, second: String) -> None:
         pairs = (len(first) + _BYTES_MIN) * (len(second) + _BYTES_MIN)
         if first and second and pairs > PAIRS_MAX:
             raise CommandError(
                 f"strings of {len(first)} and {len(second)} bytes are too long for LCS, which"
                 f" takes about {isqrt(PAIRS_MAX) - _BYTES_MIN} bytes each at most"
             )
-        self.first, self.second = first, second
+        self.first, self.second = whole(first), whole(second)
         self.length = 0
         self._rows: list[int] = []
         # Bit j of a byte's places: it stands at second[j].
         self._places: dict[int, int] = {}
         if first and second:
-            self._places = {byte: _places_of(byte, second) for byte in dict.fromkeys(first)}
+            self._places = {
+                byte: _places_of(byte, self.second) for byte in dict.fromkeys(self.first)
+            }
             self._fill()
 
     def _fill(self) -> None:

@@ -18,6 +18,7 @@ _UNIT: Final = 16445  # The smallest number above 0 is 2**-16445.
 _LIMIT: Final = 1 << (16384 + _UNIT)  # Below 2**16384.
 _EXPONENT_MAX: Final = 10_100  # One further from 0 is out of range, however many digits there are.
 _DIGITS_AT_ONCE: Final = 4000  # Python refuses to convert much more than that.
+_AT_ONCE: Final = 10**_DIGITS_AT_ONCE  # The first number that has more of them.
 
 _DECIMAL = re.compile(rb"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?", re.ASCII)
 _HEXADECIMAL = re.compile(
@@ -149,5 +150,7 @@ def _integer(digits: bytes) -> int:
 
 
 def _digits(number: int) -> bytes:
-    high, low = divmod(number, 10**_DIGITS_AT_ONCE)
-    return b"%d%0*d" % (high, _DIGITS_AT_ONCE, low) if high else b"%d" % low
+    if number < _AT_ONCE:
+        return b"%d" % number
+    high, low = divmod(number, _AT_ONCE)
+    return b"%d%0*d" % (high, _DIGITS_AT_ONCE, low)

@@ -2,15 +2,24 @@
 
 Redis has several encodings of a type, and which one a value has depends on its history too. Here a
 string is plain bytes, so the answer is the encoding that Redis chooses when it is set to that value
-(docs/compatibility.md lists what differs). How recently a key was used is not kept.
+(docs/compatibility.md lists what differs). How a key was used is known to each replica for itself
+(`data/uses.py`): answered by the leader to a read, and not part of what an entry may see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha1  # As Redis's digests of values are made; nothing is kept safe by it.
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Any: values of every type.
 
 from ...proto.reply import Reply, Status
+from ...proto.resp import format_double
+from ..data.hash import Hash
+from ..data.large_string import LargeString
+from ..data.quicklist import ListValue
+from ..data.set import ENCODINGS, SetValue
+from ..data.sorted_set import SortedSet
+from ..data.stream import Stream, id_text
 from ..errors import CommandError
 from .arguments import int_argument, parse_int, syntax_error
 
@@ -31,13 +40,14 @@ _NOT_TRACKED = (
 
 def object_encoding(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """OBJECT ENCODING key: how Redis would keep it, or nil."""
-    value = keys.peek(args[2])
+    value = keys.examine(args[2])
     return None if value is None else _encoding_of(keys, args[2], value).encode()
 
 
 def _encoding_of(keys: Keyspace, key: bytes, value: object) -> str:
     if type(value) is not bytes:
-        return keys.type_of(key) or ""
+        encoding = _ENCODINGS.get(type(value))
+        return encoding(value) if encoding is not None else keys.type_of(key) or ""
     if parse_int(value) is not None:
         return "int"
     return "embstr" if len(value) <= EMBEDDED_BYTES_MAX else "raw"
@@ -45,7 +55,7 @@ def _encoding_of(keys: Keyspace, key: bytes, value: object) -> str:
 
 def object_refcount(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """OBJECT REFCOUNT key: 1, or that of the integers which Redis shares, or nil."""
-    value = keys.peek(args[2])
+    value = keys.examine(args[2])
     return None if value is None else _refcount_of(value, ctx)
 
 
@@ -60,25 +70,25 @@ def _refcount_of(value: object, ctx: Context) -> int:
 
 
 def object_idletime(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """OBJECT IDLETIME key: nil if it is absent. It is not known otherwise, so not answered."""
-    if not keys.exists(args[2]):
+    """OBJECT IDLETIME key: seconds since its last use, as far as is known; nil if it is absent."""
+    if keys.examine(args[2]) is None:
         return None
     if ctx.settings.maxmemory_policy.endswith("-lfu"):
         raise CommandError(
             f"An LFU maxmemory policy is selected, idle time not tracked. {_NOT_TRACKED}"
         )
-    raise CommandError("idle time not tracked: reads leave no trace in the replicated data")
+    return keys.idle_s(args[2])
 
 
 def object_freq(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """OBJECT FREQ key: nil if it is absent; as IDLETIME otherwise."""
-    if not keys.exists(args[2]):
+    """OBJECT FREQ key: the counter of its uses under an LFU policy; nil if it is absent."""
+    if keys.examine(args[2]) is None:
         return None
     if not ctx.settings.maxmemory_policy.endswith("-lfu"):
         raise CommandError(
             f"An LFU maxmemory policy is not selected, access frequency not tracked. {_NOT_TRACKED}"
         )
-    raise CommandError("access frequency not tracked: reads leave no trace in the replicated data")
+    return keys.frequency(args[2])
 
 
 def memory_usage(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -95,7 +105,7 @@ def memory_usage(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def debug_object(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """DEBUG OBJECT key: what OBJECT tells, in one line. There is no address to show."""
     key = args[2]
-    value = keys.peek(key)
+    value = keys.examine(key)
     if value is None:
         raise CommandError("no such key")
     return Status(
@@ -107,9 +117,9 @@ def debug_object(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def _serialized_bytes(keys: Keyspace, key: bytes, value: object) -> int:
     """Of a string, in Redis's dump format without compression; of others as they are counted."""
-    if type(value) is not bytes:
+    if type(value) is not bytes and type(value) is not LargeString:
         return keys.size_of(key) or 0
-    number = parse_int(value)
+    number = parse_int(value) if type(value) is bytes else None
     if number is not None:
         for bits, size in ((8, 2), (16, 3), (32, 5)):
             if -(1 << bits - 1) <= number < 1 << bits - 1:
@@ -124,13 +134,57 @@ def debug_digest_value(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 
 def _digest_of(keys: Keyspace, key: bytes) -> bytes:
-    value = keys.peek(key)
+    value = keys.examine(key)
     if value is None:
         return bytes(20)
-    if type(value) is not bytes:
+    digest_of = _DIGESTS.get(type(value))
+    if digest_of is None:
         raise CommandError(f"no digest of a {keys.type_of(key)} yet")
-    digest = _mixed(_mixed(bytes(20), bytes(4)), value)  # The first is the type: 0, a string.
+    digest = digest_of(value)
     return digest if keys.expiry_of(key) is None else _xored(digest, b"!!expire!!")
+
+
+def _digest_of_string(value: bytes) -> bytes:
+    return _mixed(_mixed(bytes(20), bytes(4)), value)  # The first is the type: 0, a string.
+
+
+def _digest_of_list(value: ListValue) -> bytes:
+    digest = _mixed(bytes(20), b"\0\0\0\1")
+    for element in value:
+        digest = _mixed(digest, element)
+    return digest
+
+
+def _digest_of_set(value: SetValue) -> bytes:
+    digest = _mixed(bytes(20), b"\0\0\0\2")
+    for member in value.members():
+        digest = _xored(digest, member)
+    return digest
+
+
+def _digest_of_sorted_set(value: SortedSet) -> bytes:
+    digest = _mixed(bytes(20), b"\0\0\0\3")
+    total = int.from_bytes(digest, "big")
+    for member, score in value.items():
+        one = _mixed(_mixed(bytes(20), member), format_double(score).encode())
+        total ^= int.from_bytes(_sha1(one), "big")
+    return total.to_bytes(20, "big")
+
+
+def _digest_of_hash(value: Hash) -> bytes:
+    digest = _mixed(bytes(20), b"\0\0\0\4")
+    for field, text in value.fields.items():
+        digest = _xored(digest, _mixed(_mixed(bytes(20), field), text))
+    return digest
+
+
+def _digest_of_stream(value: Stream) -> bytes:
+    digest = _mixed(bytes(20), b"\0\0\0\6")
+    for id_, flat in value.entries():
+        digest = _mixed(digest, id_text(id_).replace(b"-", b"."))
+        for text in flat:
+            digest = _mixed(digest, text)
+    return digest
 
 
 def _xored(digest: bytes, data: bytes) -> bytes:
@@ -146,3 +200,23 @@ def _mixed(digest: bytes, data: bytes) -> bytes:
 
 def _sha1(data: bytes) -> bytes:
     return sha1(data, usedforsecurity=False).digest()
+
+
+# Of every type but strings, whose encoding follows from the text.
+_ENCODINGS: dict[type, Callable[[Any], str]] = {
+    LargeString: lambda _: "raw",
+    ListValue: lambda value: "quicklist" if value.is_quicklist else "listpack",
+    SetValue: lambda value: ENCODINGS[value.encoding],
+    Hash: lambda value: value.encoding,
+    SortedSet: lambda value: "listpack" if value.is_listpack else "skiplist",
+    Stream: lambda _: "stream",
+}
+_DIGESTS: dict[type, Callable[[Any], bytes]] = {
+    bytes: _digest_of_string,
+    LargeString: lambda value: _digest_of_string(value.whole()),
+    ListValue: _digest_of_list,
+    SetValue: _digest_of_set,
+    Hash: _digest_of_hash,
+    SortedSet: _digest_of_sorted_set,
+    Stream: _digest_of_stream,
+}

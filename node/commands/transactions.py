@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
-from ...proto.reply import ErrorReply, Reply, size_of_reply
+from ...proto.reply import NULL_ARRAY, ErrorReply, Reply, size_of_reply
 from ..errors import CommandError
 from . import HANDLERS
-from .context import REPLY_BYTES_MAX
+from .context import REPLY_BYTES_MAX, Publication
+from .internal import WHEN_FULL
 
 if TYPE_CHECKING:
     from ..data.keyspace import Keyspace
     from ..request import Args
     from .context import Context, Handler
 
-EXEC: Final = b"_EXEC"  # _EXEC packed key
+EXEC: Final = b"_EXEC"  # _EXEC packed key [marks]
+WATCH: Final = b"_WATCH"  # _WATCH key ...
+MARKS: Final = 3  # Place of what the client watches, if it does.
+Mark = tuple[int, bytes, int]  # Database, key, and the stamp at which it was watched.
 EXEC_RO: Final = b"_EXEC_RO"  # The same, when all of them only read.
+
+PUBLISHING: Final = frozenset({b"PUBLISH", b"SPUBLISH"})
 
 TOO_LARGE: Final = ErrorReply(
     "ERR", "not carried out: the replies of this transaction are larger than 512 MiB already"
@@ -36,12 +42,48 @@ def pack_transaction(commands: Sequence[tuple[int, Args]]) -> bytes:
     return packed
 
 
+def pack_marks(marks: Sequence[Mark]) -> bytes:
+    """What a client watches."""
+    packed: bytes = msgpack.packb(marks, use_bin_type=True)
+    return packed
+
+
+def watch(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """_WATCH key ...: from here on changes of them are noted; the stamp that EXEC is to carry."""
+    for key in args[1:]:
+        at_ms = keys.raw_expiry_of(key)
+        if at_ms is not None and at_ms <= ctx.now_ms:
+            keys.delete(key)  # Its end is no change that anybody waits for.
+            ctx.notify("x", "expired", key)
+            keys.expired += 1
+    for key in args[1:]:
+        keys.watches.watch(ctx.db, key, ctx.now_ms, keys.stamp)
+    return keys.stamp
+
+
+def _has_changed(keys: Keyspace, ctx: Context, packed: bytes) -> bool:
+    for db, key, since in msgpack.unpackb(packed, use_list=False):
+        keys.enter(db, ctx.now_ms, is_read=False)
+        if not keys.is_unchanged(key, since):
+            return True
+    return False
+
+
 def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
+    if len(args) > MARKS and _has_changed(keys, ctx, args[MARKS]):
+        return NULL_ARRAY
     replies: list[Reply] = []
     size = 0
     for db, command in msgpack.unpackb(args[1], use_list=False):
         if size > REPLY_BYTES_MAX:
             replies.append(TOO_LARGE)
+            continue
+        if command[0] in PUBLISHING:
+            # How many get it knows only the node that sends it: it puts that in place of the 0.
+            is_sharded = command[0] == b"SPUBLISH"
+            _, channel, payload = command
+            ctx.publications.append(Publication(is_sharded, channel, payload, len(replies)))
+            replies.append(0)
             continue
         ctx.db = db
         keys.enter(db, ctx.now_ms, is_read=is_read)
@@ -64,4 +106,21 @@ def execute_read_only(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return _execute(keys, args, ctx, is_read=True)
 
 
-TRANSACTION_HANDLERS: dict[bytes, Handler] = {EXEC: execute, EXEC_RO: execute_read_only}
+def execute_when_full(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """A script, or a transaction with one, that the leader had no memory for: it runs, and refuses
+    by itself what would grow."""
+    command = args[1:]
+    handler = HANDLERS.get(command[0]) or TRANSACTION_HANDLERS[command[0]]
+    ctx.is_full = True
+    try:
+        return handler(keys, command, ctx)
+    finally:
+        ctx.is_full = False
+
+
+TRANSACTION_HANDLERS: dict[bytes, Handler] = {
+    EXEC: execute,
+    EXEC_RO: execute_read_only,
+    WATCH: watch,
+    WHEN_FULL: execute_when_full,
+}

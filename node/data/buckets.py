@@ -9,8 +9,9 @@ here knows stamps, types or snapshots; `keyspace.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any  # Values of every type.
 
 import mmh3
@@ -34,18 +35,43 @@ def place_of(key: bytes) -> int:
     return mmh3.hash(key, 0, False)  # noqa: FBT003 - unsigned; mmh3 takes it fastest by place.
 
 
+def places_of(keys: Iterable[bytes]) -> Iterator[int]:
+    """`place_of` each: sooner for many."""
+    return map(mmh3.hash, keys, repeat(0), repeat(False))  # noqa: FBT003 - as above.
+
+
 class Bucket:
     """Some keys of one slot: all of them, or those whose hash begins with certain bits."""
 
-    __slots__ = ("bits", "digest", "expiries", "held", "next_due_ms", "values")
+    __slots__ = ("bits", "digest", "expiries", "held", "inside", "next_due_ms", "used_at",
+                 "values")  # fmt: skip
 
     def __init__(self, bits: int, held: Held | None) -> None:
         self.values: dict[bytes, Any] = {}
         self.expiries: dict[bytes, int] = {}
+        # Keys that hold what expires by itself, fields of a hash, and when to look for due ones.
+        self.inside: dict[bytes, int] | None = None
         self.next_due_ms = NEVER  # No expiry in here is earlier; none may be that early.
         self.digest: int | None = None  # Of all keys in here; None once changed.
+        self.used_at = (
+            0  # When a key in here was used last: told to who asks, no part of the state.
+        )
         self.bits = bits  # How many bits of the hash all its keys share.
         self.held = held  # What the running snapshot keeps of it, or a past one kept.
+
+    def earliest_ms(self) -> int:
+        """When something in here comes due, keys or what is inside; NEVER if nothing does."""
+        first = min(self.expiries.values(), default=NEVER)
+        return min(first, min(self.inside.values())) if self.inside else first
+
+    def look_inside(self, key: bytes, at_ms: int) -> None:
+        """Something inside of `key` comes due at `at_ms`, NEVER if nothing does."""
+        if at_ms != NEVER:
+            if self.inside is None:
+                self.inside = {}
+            self.inside[key] = at_ms
+        elif self.inside is not None:
+            self.inside.pop(key, None)
 
 
 class Directory:
@@ -147,18 +173,36 @@ class Database:
         if not isinstance(slot, Directory):
             self.slots[number] = slot = Directory(bucket)
         low, high = Bucket(bucket.bits + 1, bucket.held), Bucket(bucket.bits + 1, bucket.held)
+        low.used_at = high.used_at = bucket.used_at
         bit = 1 << (HASH_BITS - 1 - bucket.bits)
         for name, value in bucket.values.items():
             half = high if place_of(name) & bit else low
             half.values[name] = value
             if name in bucket.expiries:
                 half.expiries[name] = bucket.expiries[name]
+            if bucket.inside is not None and name in bucket.inside:
+                half.look_inside(name, bucket.inside[name])
         slot.replace(place_of(key), bucket, low, high)
         self.buckets += 1
-        bucket.values, bucket.expiries = {}, {}  # The heap may still know it.
+        # The heap may still know it.
+        bucket.values, bucket.expiries, bucket.inside = {}, {}, None
         for half in (low, high):
             self.dirty.append(half)
-            self.schedule(half, min(half.expiries.values(), default=NEVER))
+            self.schedule(half, half.earliest_ms())
+
+    def is_alone(self, key: bytes, bucket: Bucket) -> bool:
+        """Whether no key lies in another bucket of the slot of `key` than in `bucket`, its own."""
+        if not bucket.bits:
+            return True
+        others = self.buckets_in(slot_of(key))
+        return not any(one.values for one in others if one is not bucket)
+
+    def expires_alone(self, key: bytes, bucket: Bucket) -> bool:
+        """The same of keys that expire."""
+        if not bucket.bits:
+            return True
+        others = self.buckets_in(slot_of(key))
+        return not any(one.expiries for one in others if one is not bucket)
 
     # --- What comes due.
 
@@ -177,26 +221,59 @@ class Database:
         heappush(self.due, (at_ms, self.scheduled, bucket))
 
     def find_due(self, now_ms: int, limit: int) -> list[bytes]:
-        """At most `limit` keys that are due; they stay due until something removes them.
+        """At most `limit` keys that are due, or something inside; they stay so until it is removed.
 
-        Fewer than there are, or none, when it comes upon many buckets that were emptied: those cost
-        time too, and are looked at a part at a time.
+        Fewer than there are, or none, when it comes upon many buckets that were emptied, or that
+        hold much that is not due: those cost time too, and are looked at a part at a time.
         """
         keys: list[bytes] = []
         seen: dict[int, Bucket] = {}
         looks = limit + 64
-        while self.due and self.due[0][0] <= now_ms and len(keys) < limit and looks:
-            looks -= 1
+        while self.due and self.due[0][0] <= now_ms and len(keys) < limit and looks > 0:
             at_ms, _, bucket = heappop(self.due)
+            looks -= 1 + len(bucket.expiries) // 16
             if bucket.next_due_ms != at_ms or id(bucket) in seen:
                 continue
             seen[id(bucket)] = bucket
             for key, expiry_ms in bucket.expiries.items():
                 if expiry_ms <= now_ms:
                     keys.append(key)
+            if bucket.inside is not None:
+                for key, look_ms in bucket.inside.items():
+                    if look_ms <= now_ms < bucket.expiries.get(key, NEVER):
+                        keys.append(key)
         for bucket in seen.values():
-            self.schedule(bucket, min(bucket.expiries.values(), default=NEVER))
+            self.schedule(bucket, bucket.earliest_ms())
         return keys[:limit]
+
+    # --- By chance, for eviction: different on every replica.
+
+    def sample(
+        self, count: int, random: Callable[[], float], *, is_volatile: bool
+    ) -> list[tuple[Bucket, bytes]]:
+        """About `count` keys, of several buckets unless they are full, perhaps some of them twice;
+        with `is_volatile` those that have an expiry."""
+        found: list[tuple[Bucket, bytes]] = []
+        for _ in range(count + 16):
+            bucket = self._any_bucket(random, is_volatile=is_volatile)
+            if bucket is not None:
+                keys = bucket.expiries if is_volatile else bucket.values
+                # Neighbours came at about the same time: those far apart are worth comparing.
+                step = max(len(keys) // count, 1)
+                spread = islice(keys, int(random() * step), None, step)
+                found += [(bucket, key) for key in islice(spread, count - len(found))]
+                if len(found) >= count:
+                    break
+        return found
+
+    def _any_bucket(self, random: Callable[[], float], *, is_volatile: bool) -> Bucket | None:
+        if is_volatile:
+            return self.due[int(random() * len(self.due))][2] if self.due else None
+        number = self.occupied.find(1, int(random() * SLOTS))
+        slot = self.slots[number if number >= 0 else self.occupied.find(1)]
+        if isinstance(slot, Directory):
+            return slot.buckets[int(random() * len(slot.buckets))]
+        return slot
 
     # --- Walking in the order of (slot, hash), never of dicts: the same on every replica.
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .sessions import Session, SessionsCut
     from .values import ValueTypes
 
-FORMAT_VERSION = 1
-HEADER, KEY, SESSION = range(3)  # Kinds of records.
+FORMAT_VERSION = 2  # Version 1 had no PART and no WATCH; what it holds is read as ever.
+HEADER, KEY, SESSION, PART, WATCH = range(5)  # Kinds of records.
 LARGE_BYTES = 1 << 20  # A string this long is taken in pieces,
 PIECE_BYTES = 256 << 10  # of this size.
 DIGEST_MASK = (1 << 64) - 1
@@ -65,19 +65,38 @@ def digest_of_key(
     """The digest of a key's record."""
     parts = large_record(db, key, value, expire_at_ms, types)
     if parts is None:
-        return digest_of(key_record(db, key, value, expire_at_ms, types))
+        digest = digest_of(key_record(db, key, value, expire_at_ms, types))
+        return digest + sum(map(digest_of, part_records(db, key, value, types)))
     hasher = mmh3.mmh3_x64_128()
     for part in parts:
         hasher.update(part)
     return hasher.utupledigest()[0]
 
 
+def part_records(db: int, key: bytes, value: Any, types: ValueTypes) -> Iterator[bytes]:
+    """What `key_record` left out of a large value; `number` makes each part's digest its own."""
+    parts = types[type(value)].parts
+    if parts is not None:
+        for number, part in enumerate(parts(value)):
+            yield pack_record((PART, db, key, number, part))
+
+
 def header_record(last_stamp_ms: int) -> bytes:
     return pack_record((HEADER, FORMAT_VERSION, last_stamp_ms))
 
 
+def header_digest(last_stamp_ms: int) -> int:
+    """The same in every version of the format: snapshots of older ones are checked, too."""
+    return digest_of(pack_record((HEADER, 1, last_stamp_ms)))
+
+
 def session_record(session: Session) -> bytes:
     return pack_record((SESSION, *session.state()))
+
+
+def watch_record(number: int, state: tuple[int, bytes, int, int]) -> bytes:
+    """`number` is the place in the order in which keys are forgotten."""
+    return pack_record((WATCH, number, *state))
 
 
 def bucket_digest(db: int, bucket: Bucket, types: ValueTypes) -> int:
@@ -106,6 +125,7 @@ class KeyspaceCut:
         self,
         databases: Iterable[Database],
         sessions: SessionsCut,
+        watches: Iterable[bytes],  # Their records.
         last_stamp_ms: int,
         types: ValueTypes,
         close: Callable[[], None],
@@ -114,15 +134,16 @@ class KeyspaceCut:
         self._close = close
         self._types = types
         self._sessions = sessions
-        self._digest = 0
+        self._digest = header_digest(last_stamp_ms)
         self._is_complete = False
         self._held: deque[Held] = deque()
         # A flush puts a new Database in place of one; the old one is then only ours.
         self._walk = self._walk_all([(database.number, database.slots) for database in databases])
         self._records = chain(
-            self._counted([header_record(last_stamp_ms)]),
+            [header_record(last_stamp_ms)],
             self._counted(self._session_records()),
             self._key_records(),
+            self._counted(watches),  # Behind the keys: to load those is no change of them.
         )
 
     def hold(self, db: int, bucket: Bucket) -> Held:
@@ -176,6 +197,7 @@ class KeyspaceCut:
                 record = key_record(held.db, key, value, expiry_of(key), self._types)
                 self._digest += digest_of(record)
                 yield record
+                yield from self._counted(part_records(held.db, key, value, self._types))
             held.values, held.expiries = {}, {}
 
     def _in_pieces(

@@ -8,9 +8,10 @@ Version 1 had no settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
+from typing import Protocol
 
 import msgpack
 
@@ -22,8 +23,19 @@ VERSION = 2
 # db, user, session, sequence, floor, args. Session 0 is none; then sequence and floor are 0 too.
 CommandRecord = tuple[int, str, int, int, int, Sequence[bytes]]
 
+# What is read as it is needed: much, and not one large value, which is better read in place.
+GRADUAL_MIN, GRADUAL_MAX = 64 << 10, 4 << 20
+
 _HEADER = Struct(">BQqQ")  # Version, cluster id, stamp in ms, seed.
 _SIZE = Struct(">H")  # Of the settings; version 2.
+
+
+class CommandRecords(Protocol):
+    """Walked once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[CommandRecord]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class EntryData:
     stamp_ms: int
     seed: int
     settings: bytes  # Of its leader when it was proposed; `cluster.settings` reads them.
-    commands: Sequence[CommandRecord]
+    commands: CommandRecords
 
 
 def pack_entry(
@@ -53,6 +65,42 @@ def pack_entry(
 
 def unpack_entry(data: bytes, cluster_id: int) -> EntryData:
     """Raises Corrupt for another version's or another cluster's."""
+    stamp_ms, seed, settings, start = _unpack_front(data, cluster_id)
+    try:
+        commands = msgpack.unpackb(memoryview(data)[start:], use_list=False)
+    except ValueError as error:
+        raise Corrupt(f"the commands of an entry cannot be read: {error}") from error
+    return EntryData(stamp_ms, seed, settings, commands)
+
+
+def read_entry(data: bytes, cluster_id: int) -> EntryData:
+    """As `unpack_entry`; the commands of a long one are read only as they are walked, so that
+    nobody waits for all of them to be."""
+    if not GRADUAL_MIN <= len(data) <= GRADUAL_MAX:
+        return unpack_entry(data, cluster_id)
+    stamp_ms, seed, settings, start = _unpack_front(data, cluster_id)
+    return EntryData(stamp_ms, seed, settings, _Gradual(memoryview(data)[start:]))
+
+
+class _Gradual:
+    """Commands that are unpacked one by one."""
+
+    __slots__ = ("_count", "_unpacker")
+
+    def __init__(self, packed: memoryview) -> None:
+        self._unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=len(packed))
+        self._unpacker.feed(packed)
+        self._count: int = self._unpacker.read_array_header()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[CommandRecord]:
+        return iter(self._unpacker)
+
+
+def _unpack_front(data: bytes, cluster_id: int) -> tuple[int, int, bytes, int]:
+    """Stamp, seed, settings, and where the commands begin."""
     version, found_id, stamp_ms, seed = _unpack_header(data)
     if found_id != cluster_id:
         raise Corrupt(f"entry of cluster {found_id:016x} in the log of cluster {cluster_id:016x}")
@@ -65,11 +113,7 @@ def unpack_entry(data: bytes, cluster_id: int) -> EntryData:
         end = start + _SIZE.unpack_from(data, start - _SIZE.size)[0]
         settings = data[start:end]
         start = end
-    try:
-        commands = msgpack.unpackb(memoryview(data)[start:], use_list=False)
-    except ValueError as error:
-        raise Corrupt(f"the commands of an entry cannot be read: {error}") from error
-    return EntryData(stamp_ms, seed, settings, commands)
+    return stamp_ms, seed, settings, start
 
 
 def stamp_of(data: bytes) -> int:

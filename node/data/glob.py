@@ -15,12 +15,15 @@ from ..errors import CommandError
 
 # Compiling a longer one would stop the loop for too long: this takes up to 80 ms.
 PATTERN_BYTES_MAX: Final = 16 << 10
+# Nothing else runs meanwhile; so many take half a second, or a little more.
+STEPS_MAX: Final = 1 << 26
+FREE_STEPS: Final = 1 << 12
 
 
 class Glob:
     """One pattern, compiled; raises CommandError for one that is too long."""
 
-    __slots__ = ("_first", "_inner", "_last", "_last_size", "_matches_empty")
+    __slots__ = ("_first", "_inner", "_last", "_last_size", "_matches_empty", "_tried")
 
     def __init__(self, pattern: bytes) -> None:
         if len(pattern) > PATTERN_BYTES_MAX:
@@ -32,6 +35,9 @@ class Glob:
         # Without a star there is one piece, which must then reach to the end.
         self._last = re.compile(b"".join(pieces[-1]), re.DOTALL) if len(pieces) > 1 else None
         self._last_size = len(pieces[-1])
+        # The longest that is tried at each place again: bytes alone are found without.
+        tried = [len(piece) for piece in pieces[1:-1] if not _is_literal(piece)]
+        self._tried = max(tried, default=0)
 
     def matches(self, text: bytes) -> bool:
         if not text:
@@ -46,6 +52,33 @@ class Glob:
         if found is None or len(text) - self._last_size < found.end():
             return False
         return self._last.match(text, len(text) - self._last_size) is not None
+
+    def steps(self, text: bytes) -> int:
+        """About how many bytes `matches` compares at most."""
+        size = len(text)
+        return size * min(max(1, self._tried), size)
+
+
+class Search:
+    """One pattern and the texts that one command compares with it: not more than in a second."""
+
+    __slots__ = ("_glob", "_steps_left")
+
+    def __init__(self, pattern: bytes) -> None:
+        self._glob = Glob(pattern)
+        self._steps_left = STEPS_MAX
+
+    def matches(self, text: bytes) -> bool:
+        steps = self._glob.steps(text)
+        if steps > FREE_STEPS:  # Names and elements as they mostly are cost little, however many.
+            self._steps_left -= steps
+            if self._steps_left < 0:
+                raise CommandError("the pattern takes too long on texts that long")
+        return self._glob.matches(text)
+
+
+def _is_literal(piece: list[bytes]) -> bool:
+    return all(one != b"." and one[:1] not in b"[(" for one in piece)
 
 
 def _pieces(pattern: bytes) -> list[list[bytes]]:

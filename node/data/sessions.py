@@ -15,6 +15,8 @@ from typing import Any  # Packed state.
 from ...proto.reply import (
     ErrorReply,
     MapReply,
+    PairsMapReply,
+    PairsReply,
     Reply,
     SetReply,
     VerbatimReply,
@@ -226,7 +228,7 @@ def size_of_reply(reply: Any) -> int:
             return 32 + sum([size_of_reply(one) for one in reply])
         case ErrorReply(_, text):
             return 32 + len(text)
-        case MapReply(pairs):
+        case MapReply(pairs) | PairsMapReply(pairs) | PairsReply(pairs):
             return 32 + sum([size_of_reply(key) + size_of_reply(one) for key, one in pairs])
         case SetReply(members):
             return 32 + sum([size_of_reply(one) for one in members])

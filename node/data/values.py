@@ -2,16 +2,31 @@
 
 A string is plain `bytes`. Every other type is a class of its own with a row in TYPES; the keyspace,
 snapshots and digests know types only through these rows. Read `keyspace.py` next.
+
+A collection can hold millions of elements, so a type that grows is made of chunks: `copy` shares
+them (copied when one side writes to them), and a snapshot takes them part by part (E3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any  # Values of every type, and what msgpack packs.
 
-KEY_BYTES = 144  # Of a key beside its name and value: two object headers and a place in a dict.
-EXPIRY_BYTES = 96  # Of an expiry: a number and a place in a dict.
+from . import stream_parts
+from .hash import Hash
+from .large_string import LargeString
+from .quicklist import ListValue
+from .set import SetValue
+from .sorted_set import SortedSet
+from .stream import Stream
+
+# What the process takes beside names and values, about; tests/unit/data/test_memory.py measures it:
+KEY_BYTES = 108  # of a key: two object headers and a place in a dict,
+EXPIRY_BYTES = 72  # of an expiry: a number and a place in a dict,
+SLOT_BYTES = 304  # of the first key of a slot: the dicts and what is kept with them,
+SLOT_EXPIRY_BYTES = 208  # and of the first expiry there.
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +37,94 @@ class ValueType:
     pack: Callable[[Any], Any]  # To what msgpack takes, in an order that is part of the state.
     unpack: Callable[[Any], Any]
     copy: Callable[[Any], Any]  # For a running snapshot, before the value is changed in place.
+    # Of a type that may be large: what `pack` leaves out, in parts of at most some thousand
+    # elements, and how a value takes one of them, in that order.
+    parts: Callable[[Any], Iterator[Any]] | None = None
+    extend: Callable[[Any, Any], None] | None = None
+    # Of a type in which elements expire: when to look for due ones, not before. Such a value has
+    # `look_for_due`, which answers when the first is due.
+    next_due_ms: Callable[[Any], int] | None = None
 
 
 def _same(value: Any) -> Any:
     return value
 
 
+# Codes: 0 string, 1 list, 2 set, 3 sorted set, 4 hash, 5 stream, 6 large string.
 STRING = ValueType(0, "string", len, _same, _same, _same)
+LARGE_STRING = ValueType(
+    6,
+    "string",
+    attrgetter("size_bytes"),
+    lambda _: None,
+    lambda _: LargeString(),
+    LargeString.copy,
+    LargeString.parts,
+    LargeString.append,
+)
+
+SORTED_SET = ValueType(
+    3,
+    "zset",
+    attrgetter("size_bytes"),
+    SortedSet.pack,
+    SortedSet.unpack,
+    SortedSet.copy,
+    SortedSet.parts,
+    SortedSet.extend,
+)
+
+STREAM = ValueType(
+    5,
+    "stream",
+    attrgetter("size_bytes"),
+    stream_parts.pack,
+    stream_parts.unpack,
+    Stream.copy,
+    stream_parts.parts,
+    stream_parts.extend,
+)
+
+LIST = ValueType(
+    1,
+    "list",
+    attrgetter("size_bytes"),
+    ListValue.pack,
+    ListValue.unpack,
+    ListValue.copy,
+    ListValue.parts,
+    ListValue.extend,
+)
+HASH = ValueType(
+    4,
+    "hash",
+    attrgetter("size_bytes"),
+    Hash.pack,
+    Hash.unpack,
+    Hash.copy,
+    Hash.parts,
+    Hash.extend,
+    attrgetter("next_due_ms"),
+)
+
+SET = ValueType(
+    2,
+    "set",
+    attrgetter("size_bytes"),
+    SetValue.pack,
+    SetValue.unpack,
+    SetValue.copy,
+    SetValue.parts,
+    SetValue.extend,
+)
 
 ValueTypes = Mapping[type, ValueType]
-TYPES: ValueTypes = {bytes: STRING}
+TYPES: ValueTypes = {
+    bytes: STRING,
+    LargeString: LARGE_STRING,
+    SetValue: SET,
+    Hash: HASH,
+    ListValue: LIST,
+    SortedSet: SORTED_SET,
+    Stream: STREAM,
+}

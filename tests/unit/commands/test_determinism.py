@@ -25,6 +25,10 @@ def _word(rng: Random, words: list[str]) -> str:
     return words[int(rng.random() * len(words))]
 
 
+def _pick(rng: Random, words: list[str]) -> list[str]:
+    return [_word(rng, words) for _ in range(1 + int(rng.random() * 3))]
+
+
 def _command(rng: Random) -> list[Word]:
     keys = [f"{tag}{number}" for tag in ("", "{t}") for number in range(12)]
     key = _word(rng, keys)
@@ -42,16 +46,71 @@ def _command(rng: Random) -> list[Word]:
         ["MOVE", key, _word(rng, ["0", "2"])],
         ["MSETNX", key, number, _word(rng, keys), number],
         ["SETRANGE", key, number % 50, number],
+        ["HSET", f"h{key}", *[word for n in range(number % 90) for word in (n * number, n)], 1, 2],
+        ["HSETEX", f"h{key}", "PX", number, "FIELDS", 1, number % 99, number],
+        ["HPEXPIRE", f"h{key}", number, "NX", "FIELDS", 3, *range(number % 9, number % 9 + 3)],
+        ["HDEL", f"h{key}", *range(number % 50)],
+        ["HINCRBY", f"h{key}", number % 9, number],
+        ["HRANDFIELD", f"h{key}", number % 40 - 20, "WITHVALUES"],
+        ["HSCAN", f"h{key}", number << 20, "COUNT", 5],
+        ["HGETALL", f"h{key}"],
+        ["HGETDEL", f"h{key}", "FIELDS", 1, number % 99],
         ["INCRBYFLOAT", key, f"{number}.{number}"],
         ["GETEX", key, "PX", 1 + number],
         ["GETDEL", key],
+        ["SETBIT", key, number * 100, number % 2],
+        ["BITOP", _word(rng, ["AND", "OR", "XOR"]), key, _word(rng, keys), _word(rng, keys)],
+        ["BITFIELD", key, "INCRBY", "u7", number, number],
+        ["BITCOUNT", key],
+        ["PFADD", key, number, number + 1],
+        ["PFMERGE", key, _word(rng, keys)],
+        ["DUMP", key],
         ["LCS", key, _word(rng, keys), "IDX"],
         ["PEXPIRE", key, number, _word(rng, ["NX", "XX", "GT", "LT"])],
         ["PERSIST", key],
+        ["XADD", f"x{key}", "MAXLEN", "~", 200, "*", *range(number % 6 * 2), "a", number],
+        ["XADD", f"x{key}", f"{number}-*", "a", "b"],
+        ["XGROUP", "CREATE", f"x{key}", number % 2, 0],
+        ["XREADGROUP", "GROUP", number % 2, number % 5, "COUNT", 9, "STREAMS", f"x{key}", ">"],
+        ["XREADGROUP", "GROUP", number % 2, number % 5, "STREAMS", f"x{key}", "0"],
+        ["XAUTOCLAIM", f"x{key}", number % 2, number % 5, number, 0, "COUNT", 5],
+        ["XINFO", "STREAM", f"x{key}", "FULL"],
+        ["XTRIM", f"x{key}", "MINID", number],
         ["KEYS", "*1*"],
         ["RANDOMKEY"],
         ["SCAN", 0, "COUNT", 5],
         ["PTTL", key],
+        ["SADD", key, number, number % 50, f"m{number}"],
+        ["ZADD", key, number, number % 50, f"{number / 8}", f"m{number}"],
+        ["ZADD", key, *[word for one in range(number % 300) for word in (one % 7, one * number)]],
+        ["ZINCRBY", key, "0.1", number % 50],
+        ["ZPOPMIN", key, number % 40],
+        ["ZREMRANGEBYRANK", key, number % 50, number % 300],
+        ["ZUNIONSTORE", key, 2, key, _word(rng, keys), "WEIGHTS", "0.1", "2"],
+        ["ZRANDMEMBER", key, number % 50 - 25, "WITHSCORES"],
+        ["ZSCAN", key, 0],
+        ["ZRANK", key, number % 50],
+        ["GEOADD", key, f"{number / 20}", f"{number / 50}", number],
+        ["GEOSEARCHSTORE", key, key, "FROMLONLAT", 50, 20, "BYRADIUS", number * 3, "km"],
+        ["SADD", key, *range(number, number + number % 700)],
+        ["SREM", key, *range(number % 100)],
+        ["SMOVE", key, _word(rng, keys), number % 50],
+        ["SPOP", key, number % 400],
+        ["SPOP", key],
+        ["SRANDMEMBER", key, number % 30 - 15],
+        [_word(rng, ["SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE"]), key, *_pick(rng, keys)],
+        [_word(rng, ["SUNION", "SINTER", "SDIFF"]), *_pick(rng, keys)],
+        ["SSCAN", key, 0, "COUNT", 50],
+        ["SMEMBERS", key],
+        ["SORT", key, "ALPHA", "LIMIT", 0, number % 40, "STORE", _word(rng, keys)],
+        [_word(rng, ["LPUSH", "RPUSH"]), key, *range(number % 250)],
+        [_word(rng, ["LPOP", "RPOP"]), key, number % 100],
+        ["LINSERT", key, "BEFORE", number % 100, "x"],
+        ["LSET", key, number % 200 - 100, number],
+        ["LREM", key, number % 7 - 3, number % 100],
+        ["LTRIM", key, number % 20, -1],
+        ["LMOVE", key, _word(rng, keys), "LEFT", _word(rng, ["LEFT", "RIGHT"])],
+        ["LPOS", key, number % 100, "COUNT", 0],
     ]
     return choices[int(rng.random() * len(choices))]
 
@@ -71,7 +130,7 @@ def play(seed: int, snapshot_at: int | None = None) -> str:
         if dice < 0.03:
             replies.append(shard.apply([OPEN_SESSION, b"%d" % int(rng.random() * 20_000)]))
         elif dice < 0.06:
-            for number, key in shard.keys.due(shard.now_ms, 1000):
+            for number, key in sorted(shard.keys.due(shard.now_ms, 1000)):
                 replies.append(shard.apply([EXPIRE, key], db=number))
         elif dice < 0.065:
             replies.append(shard.run("FLUSHDB", db=db))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trimaran.cluster.settings import Settings
-from trimaran.node.data.values import EXPIRY_BYTES, KEY_BYTES
+from trimaran.node.data.uses import TICKS_PER_S, Kind, Uses
+from trimaran.node.data.values import EXPIRY_BYTES, KEY_BYTES, SLOT_BYTES
 from trimaran.proto.reply import ErrorReply, Status
 
 from ...model.driver import Driver
@@ -48,19 +49,80 @@ def test_of_an_absent_key_nothing_is_told(shard: Driver, word: str) -> None:
     assert shard.run("OBJECT", word, "absent") is None
 
 
-def test_what_is_not_tracked_is_not_made_up(shard: Driver) -> None:
+@pytest.mark.parametrize(
+    ("policy", "word"),
+    [("noeviction", "FREQ"), ("allkeys-lru", "FREQ"), ("allkeys-lfu", "IDLETIME")],
+)
+def test_what_is_not_tracked_is_not_made_up(shard: Driver, policy: str, word: str) -> None:
     shard.run("SET", "a", "1")
-    for policy in ("noeviction", "allkeys-lfu"):
-        shard.settings = Settings(maxmemory_policy=policy)
-        for word in ("IDLETIME", "FREQ"):
-            reply = shard.run("OBJECT", word, "a")
-            assert isinstance(reply, ErrorReply)
-            assert "not tracked" in reply.text
+    shard.settings = Settings(maxmemory_policy=policy)
+    reply = shard.run("OBJECT", word, "a")
+    assert isinstance(reply, ErrorReply)
+    assert "not tracked" in reply.text
+
+
+def test_idle_is_what_was_neither_read_nor_written(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    shard.keys.clock += 30 * TICKS_PER_S
+    assert shard.run("TTL", "a") == -1
+    assert shard.run("TYPE", "a") == Status("string")
+    assert shard.run("EXISTS", "a") == 1
+    assert shard.run("MEMORY", "USAGE", "a") == KEY_BYTES + 2
+    assert shard.run("OBJECT", "IDLETIME", "a") == 30  # And to ask is no use either.
+    assert shard.run("OBJECT", "IDLETIME", "a") == 30
+    shard.run("TOUCH", "a")
+    assert shard.run("OBJECT", "IDLETIME", "a") == 0
+
+
+def track(shard: Driver, policy: str) -> None:
+    shard.settings = Settings(maxmemory_policy=policy)
+    shard.keys.uses = Uses(Kind(policy.endswith("lfu")), clock=10_000, keys=100)
+
+
+def test_each_key_is_idle_for_itself_under_an_lru_policy(shard: Driver) -> None:
+    track(shard, "allkeys-lru")
+    uses = shard.keys.uses
+    assert uses is not None
+    shard.run("MSET", "{a}1", "1", "{a}2", "1")
+    uses.clock += 30 * TICKS_PER_S
+    shard.run("GET", "{a}2")
+    assert shard.run("OBJECT", "IDLETIME", "{a}1") == 30
+    assert shard.run("OBJECT", "IDLETIME", "{a}2") == 0
+
+
+def test_uses_are_counted_under_an_lfu_policy(shard: Driver) -> None:
+    track(shard, "volatile-lfu")
+    shard.run("SET", "a", "1")
+    assert shard.run("OBJECT", "FREQ", "a") == 5
+    for _ in range(1000):
+        shard.run("GET", "a")
+    assert 10 < shard.run("OBJECT", "FREQ", "a") < 60  # type: ignore[operator]
+
+
+def test_an_entry_sees_nothing_of_how_keys_were_used(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    shard.keys.clock += 30 * TICKS_PER_S
+    assert shard.apply([b"OBJECT|IDLETIME", b"IDLETIME", b"a"]) == 0
+    track(shard, "allkeys-lfu")
+    assert shard.apply([b"OBJECT|FREQ", b"FREQ", b"a"]) == 0
+
+
+def test_restore_says_how_a_key_was_used(shard: Driver) -> None:
+    shard.run("SET", "a", "1")
+    payload = shard.run("DUMP", "a")
+    assert isinstance(payload, bytes)
+    track(shard, "allkeys-lru")
+    shard.run("RESTORE", "b", 0, payload, "IDLETIME", 1000)
+    assert shard.run("OBJECT", "IDLETIME", "b") == 1000
+    track(shard, "allkeys-lfu")
+    shard.run("RESTORE", "c", 0, payload, "FREQ", 100)
+    assert shard.run("OBJECT", "FREQ", "c") == 100
 
 
 def test_usage_is_what_the_key_is_counted_with(shard: Driver) -> None:
     shard.run("SET", "key", "value")
-    assert shard.run("MEMORY", "USAGE", "key") == KEY_BYTES + 8 == shard.keys.memory_bytes
+    assert shard.run("MEMORY", "USAGE", "key") == KEY_BYTES + 8
+    assert shard.keys.memory_bytes == SLOT_BYTES + KEY_BYTES + 8
     shard.run("EXPIRE", "key", 10)
     assert shard.run("MEMORY", "USAGE", "key", "SAMPLES", 0) == KEY_BYTES + 8 + EXPIRY_BYTES
     assert shard.run("MEMORY", "USAGE", "absent") is None

@@ -7,7 +7,7 @@ import pytest
 from trimaran.cluster.settings import Settings
 from trimaran.node.commands import strings
 from trimaran.node.commands.arguments import parse_int
-from trimaran.proto.reply import OK, ErrorReply
+from trimaran.proto.reply import OK, ErrorReply, Status
 
 from ...model.driver import Driver, Word
 
@@ -186,3 +186,70 @@ def test_a_large_value_cannot_be_named_until_the_reply_fills_the_memory(shard: D
     assert shard.run("MGET", *["a"] * 8) == [b"x" * (64 << 20)] * 8
     error = ErrorReply("ERR", "the values are larger than a reply may be (512 MiB)")
     assert shard.run("MGET", *["a"] * 9) == error
+
+
+def test_events_are_those_of_redis(shard: Driver) -> None:
+    shard.settings = Settings(notify_keyspace_events="AKEn")
+    for text in (
+        "SET a 1",
+        "SET a 2 PX 500",
+        "GETEX a PERSIST",
+        "GETEX a PX 500",
+        "GETEX a PXAT 1",
+        "MSET a 1 b 2",
+        "MSETNX a 1 c 2",
+        "SETNX a 1",
+        "INCR a",
+        "INCRBYFLOAT b 1.5",
+        "APPEND c x",
+        "SETRANGE c 3 y",
+        "SETRANGE c 3 ",
+        "GETSET c 1",
+        "GETDEL c",
+        "PSETEX c 5 x",
+        "SET d x PXAT 1",
+    ):
+        shard.run(*text.split(" "))
+    assert [f"{event} {key.decode()}" for _, event, key in shard.events] == [
+        *("new a", "set a", "set a", "expire a", "persist a", "expire a", "del a"),
+        *("new a", "set a", "new b", "set b", "incrby a", "incrbyfloat b"),
+        *("new c", "append c", "setrange c", "set c", "del c", "new c", "set c", "expire c"),
+        *("new d", "set d", "expire d", "expired d"),
+    ]
+
+
+def test_a_long_string_is_no_other_type_and_no_number(shard: Driver) -> None:
+    text = b"1" * 100_000
+    shard.run("SET", "a", text[:-1])
+    assert shard.run("APPEND", "a", "1") == 100_000
+    assert shard.run("TYPE", "a") == Status("string")
+    assert shard.run("STRLEN", "a") == 100_000
+    assert shard.run("GET", "a") == text
+    assert shard.run("MGET", "a", "b") == [text, None]
+    assert shard.run("GETRANGE", "a", -3, 200_000) == b"111"
+    assert shard.run("SUBSTR", "a", 40_000, 5) == b""
+    assert shard.run("INCR", "a") == ErrorReply("ERR", "value is not an integer or out of range")
+    assert shard.run("INCRBYFLOAT", "a", 1) == ErrorReply("ERR", "value is not a valid float")
+    assert shard.run("OBJECT", "ENCODING", "a") == b"raw"
+    assert shard.run("LCS", "a", "b", "LEN") == 0
+    assert shard.run("SCAN", 0, "TYPE", "string") == [b"0", [b"a"]]
+    shard.run("SET", "b", text)
+    digest = shard.run("DEBUG", "DIGEST-VALUE", "b")
+    assert shard.run("DEBUG", "DIGEST-VALUE", "a") == digest
+    assert shard.run("SET", "a", "x", "GET") == text
+    assert shard.run("GET", "a") == b"x"
+    shard.run("APPEND", "b", "2")
+    assert shard.run("RENAME", "b", "c") == OK
+    assert shard.run("COPY", "c", "d") == 1
+    assert shard.run("GETSET", "d", "1") == text + b"2"
+    assert shard.run("GETDEL", "c") == text + b"2"
+    assert shard.run("EXISTS", "c") == 0
+
+
+def test_the_longest_string_that_is_allowed_can_be_made_at_once(shard: Driver) -> None:
+    longest = strings.STRING_BYTES_MAX
+    assert shard.run("SETRANGE", "a", longest - 1, "x") == longest
+    assert shard.run("GETRANGE", "a", -2, -1) == b"\0x"
+    assert shard.run("SETRANGE", "a", longest - 1, "yz") == TOO_LONG
+    assert shard.run("APPEND", "a", "x") == TOO_LONG
+    assert shard.run("APPEND", "a", "") == longest

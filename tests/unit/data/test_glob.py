@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.node.data.glob import PATTERN_BYTES_MAX, Glob
+from trimaran.node.data.glob import PATTERN_BYTES_MAX, Glob, Search
 from trimaran.node.errors import CommandError
 
 
@@ -45,3 +45,18 @@ def test_a_pattern_that_would_take_long_to_compile_is_refused() -> None:
     assert Glob(b"?" * PATTERN_BYTES_MAX).matches(b"a" * PATTERN_BYTES_MAX)
     with pytest.raises(CommandError, match="longer than 16384 bytes"):
         Glob(b"*a" * PATTERN_BYTES_MAX)
+
+
+def test_what_one_command_compares_is_bounded() -> None:
+    search = Search(b"*" + b"?" * 8000 + b"b*")
+    assert not search.matches(b"a" * 8000)  # So much is done at once,
+    with pytest.raises(CommandError, match="takes too long"):
+        [search.matches(b"a" * 9000) for _ in range(100)]  # but not again and again.
+    with pytest.raises(CommandError, match="takes too long"):
+        Search(b"*" + b"[ab]" * 4000 + b"*").matches(b"c" * (1 << 20))
+
+
+def test_names_as_they_mostly_are_can_be_compared_by_the_million() -> None:
+    search = Search(b"*user:?:*")
+    assert sum(map(search.matches, [b"some:user:7:name"] * 20_000)) == 20_000
+    assert search.matches(b"x" * 100_000 + b"user:1:y")

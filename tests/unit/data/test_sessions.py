@@ -6,7 +6,15 @@ import pytest
 
 from trimaran.node.data.sessions import FULL, TOO_LARGE, Lookup, Sessions
 from trimaran.node.errors import CommandError
-from trimaran.proto.reply import OK, MapReply, Reply, pack_reply, unpack_reply
+from trimaran.proto.reply import (
+    OK,
+    ErrorReply,
+    MapReply,
+    PairsMapReply,
+    Reply,
+    pack_reply,
+    unpack_reply,
+)
 
 
 def opened(**limits: int) -> Sessions:
@@ -111,6 +119,7 @@ def test_over_the_bytes_of_a_shard_the_session_unused_for_longest_ends() -> None
 def test_the_bytes_are_the_same_after_a_snapshot_was_loaded() -> None:
     sessions = opened()
     replies: list[Reply] = [b"x" * 100, (1, (b"y", None)), MapReply(((b"k", [1, 2]),)), OK]
+    replies += [PairsMapReply(((b"k", [b"z" * 50]),)), ErrorReply("ERR", "a\udcff")]
     for sequence, reply in enumerate(replies, 1):
         sessions.lookup(7, sequence, 1, 0)
         sessions.keep(7, sequence, reply)

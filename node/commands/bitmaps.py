@@ -1,0 +1,381 @@
+"""Bitmaps: strings as rows of bits, the highest of each byte first.
+
+Long ones are worked on in pieces that become integers: Python counts and combines the bits of an
+integer of 32 KiB as fast as memory allows, and no copy of a whole string is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_, xor
+from typing import TYPE_CHECKING, Final
+
+from ..data.keyspace import KEEP, Keyspace
+from ..data.large_string import (
+    CHUNK_BYTES,
+    LARGE_BYTES,
+    LargeString,
+    String,
+    piece,
+    pieces,
+    spliced,
+)
+from ..errors import CommandError
+from .arguments import INT_MAX, int_argument, parse_int, syntax_error
+from .strings import put, string_bytes_max, tell_new, write
+
+if TYPE_CHECKING:
+    from ...proto.reply import Reply
+    from ..request import Args
+    from .context import Context
+
+# Of all sources of a BITOP together: nothing else runs on a shard meanwhile.
+BITOP_BYTES_MAX: Final = 1 << 30
+
+_OPERATIONS: Final = {b"AND": and_, b"OR": or_, b"XOR": xor}
+_BYTES: Final = bytes(range(256))
+
+
+def setbit(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """SETBIT key offset 0|1: the bit that was there."""
+    _, key, offset, bit = args
+    place = _place(offset, ctx)
+    is_set = parse_int(bit)
+    if is_set not in (0, 1):
+        raise CommandError("bit is not an integer or out of range")
+    at, mask = place >> 3, 0x80 >> (place & 7)
+    value = keys.string(key)
+    old = b"" if value is None else piece(value, at, at + 1)
+    byte = old[0] if old else 0
+    new = byte | mask if is_set else byte & ~mask
+    if not old or new != byte:
+        write(keys, key, value, at, _BYTES[new : new + 1], ctx, "setbit")
+    return int(bool(byte & mask))
+
+
+def getbit(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """GETBIT key offset: the bit there; 0 behind the end."""
+    place = _place(args[2], ctx)
+    value = keys.string(args[1])
+    byte = b"" if value is None else piece(value, place >> 3, (place >> 3) + 1)
+    return byte[0] >> (7 - (place & 7)) & 1 if byte else 0
+
+
+def _place(text: bytes, ctx: Context, unit: int = 0) -> int:
+    """An offset in bits; `#n` is n times `unit`, if there is one."""
+    is_counted = unit > 0 and text.startswith(b"#")
+    number = parse_int(text[1:] if is_counted else text)
+    if number is not None:
+        number *= unit if is_counted else 1
+        if 0 <= number >> 3 < string_bytes_max(ctx):
+            return number
+    raise CommandError("bit offset is not an integer or out of range")
+
+
+# --- Counting and looking for bits.
+
+
+def bitcount(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """BITCOUNT key [start end [BYTE|BIT]]: how many bits are set there."""
+    value = keys.string(args[1])
+    if value is None:
+        return 0
+    if len(args) == 2:
+        return _count(value, 0, len(value))
+    if len(args) not in (4, 5):
+        raise syntax_error()
+    start, end = int_argument(args[2]), int_argument(args[3])
+    if start < 0 and end < 0 and start > end:
+        return 0
+    unit = _unit(args[4]) if len(args) == 5 else 8
+    first, last = _bounds(start, end, len(value) * 8 // unit)
+    return _count_bits(value, first * unit, (last + 1) * unit)
+
+
+def _unit(word: bytes) -> int:
+    """The bits that a place counts."""
+    match word.upper():
+        case b"BYTE":
+            return 8
+        case b"BIT":
+            return 1
+        case _:
+            raise syntax_error()
+
+
+def _bounds(start: int, end: int, length: int) -> tuple[int, int]:
+    """The first and the last place; negative ones count from the end."""
+    if start < 0:
+        start = max(0, length + start)
+    if end < 0:
+        end = max(0, length + end)
+    return start, min(end, length - 1)
+
+
+def _count_bits(value: String, start: int, end: int) -> int:
+    """How many are set from bit `start` up to bit `end`."""
+    if start >= end:
+        return 0
+    first, last = start >> 3, (end - 1) >> 3
+    count = _count(value, first, last + 1)
+    if start & 7:
+        count -= (piece(value, first, first + 1)[0] >> (8 - (start & 7))).bit_count()
+    if end & 7:
+        count -= (piece(value, last, last + 1)[0] & (0xFF >> (end & 7))).bit_count()
+    return count
+
+
+def _count(value: String, start: int, end: int) -> int:
+    """How many are set from byte `start` up to byte `end`."""
+    number = int.from_bytes
+    return sum([number(one, "little").bit_count() for one in pieces(value, start, end)])
+
+
+def bitpos(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """BITPOS key 0|1 [start [end [BYTE|BIT]]]: where the first such bit is, or -1."""
+    bit = int_argument(args[2])
+    if bit not in (0, 1):
+        raise CommandError("The bit argument must be 1 or 0.")
+    value = keys.string(args[1])
+    if value is None:
+        return -1 if bit else 0
+    if len(args) > 6:
+        raise syntax_error()
+    start = int_argument(args[3]) if len(args) > 3 else 0
+    unit = _unit(args[5]) if len(args) == 6 else 8
+    length = len(value) * 8 // unit
+    end = int_argument(args[4]) if len(args) > 4 else length - 1
+    first, last = _bounds(start, end, length)
+    if first > last:
+        return -1
+    found = _find(value, bit, first * unit, (last + 1) * unit)
+    if found < 0 and not bit and len(args) < 5:
+        return len(value) * 8  # No end was given: zeros follow the last byte.
+    return found
+
+
+def _find(value: String, bit: int, start: int, end: int) -> int:
+    """The first place of a `bit` from bit `start` up to bit `end`, or -1."""
+    at = (start >> 3) << 3
+    for view in pieces(value, start >> 3, (end + 7) >> 3):
+        bits = len(view) * 8
+        number = int.from_bytes(view, "big")
+        if not bit:
+            number ^= (1 << bits) - 1
+        if at < start:
+            number &= (1 << (bits - (start - at))) - 1
+        if number:
+            found = at + bits - number.bit_length()
+            return found if found < end else -1
+        at += bits
+    return -1
+
+
+# --- Combining strings.
+
+
+def bitop(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """BITOP AND|OR|XOR|NOT target key ...: the length of what is put at `target`."""
+    word, target, sources = args[1].upper(), args[2], args[3:]
+    if word != b"NOT" and word not in _OPERATIONS:
+        raise syntax_error()
+    if word == b"NOT" and len(sources) != 1:
+        raise CommandError("BITOP NOT must be called with a single source key.")
+    values = [keys.string(key) or b"" for key in sources]
+    if sum(map(len, values)) > BITOP_BYTES_MAX:
+        raise CommandError("the strings are longer than BITOP takes (1 GiB together)")
+    length = max(map(len, values))
+    if not length:
+        if keys.delete(target):
+            ctx.notify("g", "del", target)
+        return 0
+    parts = _inverted(values[0]) if word == b"NOT" else _combined(word, values, length)
+    put(keys, target, b"".join(parts), ctx, "set")
+    return length
+
+
+def _inverted(value: String) -> Iterator[bytes]:
+    for view in pieces(value, 0, len(value)):
+        ones = (1 << len(view) * 8) - 1
+        yield (int.from_bytes(view, "little") ^ ones).to_bytes(len(view), "little")
+
+
+def _combined(word: bytes, values: list[String], length: int) -> Iterator[bytes]:
+    """Piece by piece; a shorter string goes on with zeros."""
+    operation = _OPERATIONS[word]
+    shortest = min(map(len, values))
+    for start in range(0, length, CHUNK_BYTES):
+        end = min(start + CHUNK_BYTES, length)
+        if word == b"AND" and shortest <= start:
+            yield bytes(end - start)
+            continue
+        values = [value for value in values if len(value) > start]
+        # Little-endian, so that a piece that ends early has its zeros behind it.
+        numbers = [int.from_bytes(piece(value, start, end), "little") for value in values]
+        yield reduce(operation, numbers).to_bytes(end - start, "little")
+
+
+# --- Integers of any width in a row of bits.
+
+_OVERFLOWS: Final = (b"WRAP", b"SAT", b"FAIL")
+
+
+@dataclass(slots=True)  # Not frozen: that would make it three times as slow to make.
+class _Field:
+    """One operation of a BITFIELD."""
+
+    name: bytes
+    is_signed: bool
+    bits: int
+    place: int
+    number: int
+    overflow: bytes
+
+    @property
+    def first(self) -> int:
+        """The byte where it begins."""
+        return self.place >> 3
+
+    @property
+    def end(self) -> int:
+        """The byte behind its last."""
+        return (self.place + self.bits + 7) >> 3
+
+    @property
+    def _shift(self) -> int:
+        return self.end * 8 - self.place - self.bits
+
+    def read(self, value: String) -> int:
+        """The number in `value`, which has zeros behind its end."""
+        span = piece(value, self.first, self.end).ljust(self.end - self.first, b"\0")
+        return self._read_as_kind(int.from_bytes(span, "big") >> self._shift)
+
+    def write(self, value: String, number: int) -> String:
+        """`value`, which is long enough, with `number` in it; a large one is changed itself."""
+        mask = (1 << self.bits) - 1
+        span = int.from_bytes(piece(value, self.first, self.end), "big") & ~(mask << self._shift)
+        span |= (number & mask) << self._shift
+        text = span.to_bytes(self.end - self.first, "big")
+        if isinstance(value, bytes):
+            return spliced(value, self.first, text)
+        value.write(self.first, text)
+        return value
+
+    def result(self, old: int) -> int | None:
+        """What takes the place of `old`; None if it does not fit and that is a failure."""
+        new = self.number if self.name == b"SET" else old + self.number
+        low, high = self._limits()
+        if self.name == b"SET" and self._is_over(new, high):
+            limit = high
+        elif low <= new <= high:
+            return new
+        else:
+            limit = high if new > high else low
+        if self.overflow == b"FAIL":
+            return None
+        return limit if self.overflow == b"SAT" else self._read_as_kind(new)
+
+    def _is_over(self, number: int, high: int) -> bool:
+        """Whether what is SET is above all numbers of its kind to Redis, which compares in 64
+        bits: as an unsigned one every negative number is, and so is one so low that its distance
+        to the highest does not fit."""
+        if not self.is_signed:
+            return number < 0 or number > high
+        return number > high or (self.bits < 64 and high - number > INT_MAX)
+
+    def _limits(self) -> tuple[int, int]:
+        if self.is_signed:
+            return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
+        return 0, (1 << self.bits) - 1
+
+    def _read_as_kind(self, number: int) -> int:
+        number &= (1 << self.bits) - 1
+        if self.is_signed and number >> (self.bits - 1):
+            number -= 1 << self.bits
+        return number
+
+
+def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """BITFIELD key [GET type offset] [SET|INCRBY type offset number] [OVERFLOW WRAP|SAT|FAIL] ...:
+    a number for each, nil for what did not fit."""
+    key = args[1]
+    fields = _fields(args, ctx)
+    ends = [field.end for field in fields if field.name != b"GET"]
+    if not ends:
+        return _read_fields(keys, key, fields)
+    value = keys.string(key)
+    length = 0 if value is None else len(value)
+    # Room is made for all of them first, as in Redis, even if none of them fits.
+    has_grown = max(ends) > length
+    tell_new(keys, key, ctx)
+    if max(length, *ends) < LARGE_BYTES and not isinstance(value, LargeString):
+        bits: String = (value or b"").ljust(max(ends), b"\0")
+    else:
+        keys.write_string(key, value, *((max(ends) - 1, b"\0") if has_grown else (0, b"")))
+        large = keys.change(key, LargeString)
+        assert large is not None
+        bits = large
+    replies: list[Reply] = []
+    has_changed = False
+    for field in fields:
+        old = field.read(bits)
+        new = old if field.name == b"GET" else field.result(old)
+        replies.append(old if field.name == b"SET" and new is not None else new)
+        if field.name != b"GET" and new is not None:
+            has_changed |= has_grown or new != old
+            bits = field.write(bits, new)
+    if isinstance(bits, bytes) and (has_changed or has_grown):
+        keys.put(key, bits, KEEP)
+    if has_changed:
+        ctx.notify("$", "setbit", key)
+    return replies
+
+
+def bitfield_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """BITFIELD_RO key [GET type offset] ...: the numbers there."""
+    fields = _fields(args, ctx)
+    if any(field.name != b"GET" for field in fields):
+        raise CommandError("BITFIELD_RO only supports the GET subcommand")
+    return _read_fields(keys, args[1], fields)
+
+
+def _read_fields(keys: Keyspace, key: bytes, fields: list[_Field]) -> Reply:
+    value = keys.string(key) or b""
+    return [field.read(value) for field in fields]
+
+
+def _fields(args: Args, ctx: Context) -> list[_Field]:
+    fields: list[_Field] = []
+    overflow = b"WRAP"
+    place = 2
+    while place < len(args):
+        name, behind = args[place].upper(), len(args) - place - 1
+        if name == b"OVERFLOW" and behind >= 1:
+            overflow = args[place + 1].upper()
+            if overflow not in _OVERFLOWS:
+                raise CommandError("Invalid OVERFLOW type specified")
+            place += 2
+            continue
+        words = 2 if name == b"GET" else 3
+        if name not in (b"GET", b"SET", b"INCRBY") or behind < words:
+            raise syntax_error()
+        is_signed, bits = _kind(args[place + 1])
+        at = _place(args[place + 2], ctx, bits)
+        number = int_argument(args[place + 3]) if words == 3 else 0
+        fields.append(_Field(name, is_signed, bits, at, number, overflow))
+        place += 1 + words
+    return fields
+
+
+def _kind(text: bytes) -> tuple[bool, int]:
+    """Whether signed, and how many bits."""
+    is_signed = text[:1] == b"i"
+    bits = parse_int(text[1:]) if text[:1] in (b"i", b"u") else None
+    if bits is None or not 1 <= bits <= (64 if is_signed else 63):
+        raise CommandError(
+            "Invalid bitfield type. Use something like i16 u8."
+            " Note that u64 is not supported but i64 is."
+        )
+    return is_signed, bits

@@ -1,0 +1,504 @@
+"""A hash table of byte strings in chunks: what hashes, sets and sorted sets keep many elements in.
+
+One dict of a million elements stops the loop whenever it grows or is copied (correctness E3). Here
+it is many dicts of at most CHUNK_MAX elements, in a directory by the first bits of a stable hash
+(extendible hashing, as `buckets.py` keeps keys). A copy shares its chunks; either side copies one
+before it writes to it. Order is by directory, then by insertion: the same on every replica, since
+snapshots keep both. What is counted follows from the elements alone, for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from enum import Enum
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar  # Any: what msgpack packs.
+
+import mmh3
+
+from .buckets import HASH_BITS, HASH_MAX, place_of, places_of
+
+CHUNK_MAX: Final = 341  # As many as fit in a dict of 512 places.
+FILLED: Final = 256  # Of chunks made all at once: so many elements at most, on the average.
+MERGED_MAX: Final = 170  # Two neighbours that hold no more than this together become one.
+PART_BYTES: Final = 64 << 10
+SPARSE: Final = 16  # The directory grows only while there are this many elements for each place.
+NEAR_BITS: Final = 2  # Of another's chunks so many bits deeper, one dict is made to look in.
+TRIES_MAX: Final = 64  # To hit an element at random, before they are counted through.
+
+CHUNK_BYTES: Final = 72  # Of a chunk beside its dict,
+TABLE_BYTES: Final = 176  # and of a table beside its chunks: itself, its list, its token.
+
+V = TypeVar("V")
+
+
+class Missing(Enum):
+    """The type of MISSING: an element that is not there, where None may be one that is."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+
+
+def bytes_object_size(length: int) -> int:
+    """What a byte string of that length takes, as memory is given out."""
+    return length + 48 & -16  # 33 beside its content, in steps of 16.
+
+
+def _room_for(count: int) -> int:
+    """How many elements fit in the dict that Python makes for `count`."""
+    places = 8
+    while places * 2 // 3 < count:
+        places *= 2
+    return places * 2 // 3
+
+
+def _dict_size(count: int) -> int:
+    """What CPython's dict of `count` byte strings takes, its elements not counted."""
+    if count == 0:
+        return 64
+    room = _room_for(count)
+    places = 1 << (room * 3 // 2).bit_length()
+    index_bytes = 1 if places <= 128 else 2 if places <= 1 << 16 else 4
+    return 96 + places * index_bytes + room * 24
+
+
+def expected_size(count: int) -> int:
+    """About what a table of so many elements takes, keys not counted, by their number alone."""
+    chunks = 1
+    while count > chunks * CHUNK_MAX:
+        chunks *= 2
+    size = _dict_size(-(-count // chunks))
+    if chunks > 1:
+        # Chunks are not all as full as their average: near a half, some dicts are of the next size.
+        share = min(1.0, max(0.0, (count / chunks - 150) / 40))
+        size = int(_dict_size(CHUNK_MAX) * share + _dict_size(MERGED_MAX) * (1 - share))
+    return TABLE_BYTES + chunks * (CHUNK_BYTES + 8 + size)
+
+
+_ROOMS: Final = tuple((1 << bits) * 2 // 3 for bits in range(3, 32))
+# A dict that comes to so many elements grows by so much.
+_GROWTH: Final = {
+    count + 1: _dict_size(count + 1) - _dict_size(count) for count in (0, *_ROOMS)
+}  # fmt: skip
+
+
+class Chunk(Generic[V]):
+    """The elements whose hash begins with certain bits."""
+
+    __slots__ = ("bits", "note", "owner", "room", "values")
+
+    def __init__(self, bits: int, owner: object, values: dict[bytes, V]) -> None:
+        self.bits = bits  # How many bits of the hash all its elements share.
+        self.owner = owner  # The token of the one table that may write to it.
+        self.values = values
+        # How many more can be added before the dict grows, those removed since still in the way.
+        self.room = _room_for(len(values)) - len(values)
+        # For who keeps the table, about the values; None when they have changed since.
+        self.note: int | None = None
+
+
+class Table(Generic[V]):
+    """Byte strings, each with a small value; iteration stands no writes meanwhile."""
+
+    __slots__ = (
+        "_bits",
+        "_bytes",
+        "_chunks",
+        "_count",
+        "_deepest",
+        "_overfull",
+        "_owner",
+        "_shift",
+    )
+
+    def __init__(self) -> None:
+        self._owner = object()
+        self._chunks: list[Chunk[V]] = [Chunk(0, self._owner, {})]  # 2**bits places.
+        self._bits = 0
+        self._shift = HASH_BITS  # Always HASH_BITS - bits.
+        self._deepest = 1  # Chunks that share as many bits as the directory has.
+        self._overfull = 0  # Chunks beyond CHUNK_MAX: of elements made to collide.
+        self._count = 0
+        self._bytes = TABLE_BYTES + CHUNK_BYTES + _dict_size(0)
+
+    @classmethod
+    def of(cls, keys: Collection[bytes], value: V) -> Table[V]:
+        """A new one of different keys, all with that value: sooner made than by as many `put`."""
+        table = cls()
+        bits = 0
+        while FILLED << bits < len(keys):
+            bits += 1
+        shift = HASH_BITS - bits
+        dicts: list[dict[bytes, V]] = [{} for _ in range(1 << bits)]
+        for key, place in zip(keys, places_of(keys), strict=True):
+            dicts[place >> shift][key] = value
+        table._set_bits(bits)
+        table._chunks = [Chunk(bits, table._owner, values) for values in dicts]
+        table._deepest = len(dicts)
+        table._count = len(keys)
+        # As `bytes_object_size`, without a call for each.
+        table._bytes = TABLE_BYTES + sum([len(key) + 48 & -16 for key in keys])
+        for values in dicts:
+            table._know(values)
+        for index, values in enumerate(dicts):
+            if len(values) > CHUNK_MAX:
+                place = index << shift
+                table._split(place, table._chunks[place >> table._shift])
+        return table
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the table and its keys; what the values take is for the caller to count."""
+        return self._bytes + 8 * len(self._chunks)
+
+    # --- One element.
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._chunks[place_of(key) >> self._shift].values
+
+    def get(self, key: bytes) -> V | None:
+        """The value of `key`, or None."""
+        return self._chunks[place_of(key) >> self._shift].values.get(key)
+
+    def put(self, key: bytes, value: V) -> bool:
+        """Set the value of `key`; whether it is new."""
+        place = place_of(key)
+        chunk = self._chunks[place >> self._shift]
+        if chunk.owner is not self._owner:
+            chunk = self._own(place, chunk)
+        chunk.note = None
+        values = chunk.values
+        before = len(values)
+        values[key] = value
+        if len(values) == before:
+            return False
+        self._added(key, place, chunk)
+        return True
+
+    def swap(self, key: bytes, value: V) -> V | Missing:
+        """Set the value of `key`; the one before, or MISSING."""
+        place = place_of(key)
+        chunk = self._chunks[place >> self._shift]
+        if chunk.owner is not self._owner:
+            chunk = self._own(place, chunk)
+        chunk.note = None
+        values = chunk.values
+        before = values.get(key, MISSING)
+        values[key] = value
+        if before is MISSING:
+            self._added(key, place, chunk)
+        return before
+
+    def pop(self, key: bytes) -> V | Missing:
+        """Remove `key`; its value, or MISSING."""
+        place = place_of(key)
+        chunk = self._chunks[place >> self._shift]
+        if key not in chunk.values:
+            return MISSING
+        if chunk.owner is not self._owner:
+            chunk = self._own(place, chunk)
+        chunk.note = None
+        value = chunk.values.pop(key)
+        left = len(chunk.values)
+        self._count -= 1
+        self._bytes -= bytes_object_size(len(key))
+        if left + 1 in _GROWTH:
+            self._bytes -= _GROWTH[left + 1]
+            self._shrink(place, chunk)
+        return value
+
+    def _added(self, key: bytes, place: int, chunk: Chunk[V]) -> None:
+        count = len(chunk.values)
+        self._count += 1
+        self._bytes += bytes_object_size(len(key))
+        if count in _GROWTH:
+            self._bytes += _GROWTH[count]
+        chunk.room -= 1
+        if chunk.room < 0:
+            # The dict has just grown. If what was removed is to blame, it need not be so large.
+            chunk.values = dict(chunk.values)
+            chunk.room = _room_for(count) - count
+        if count > CHUNK_MAX:
+            self._overfull += count == CHUNK_MAX + 1
+            if chunk.bits < self._bits or (SPARSE << self._bits) <= self._count:
+                self._split(place, chunk)
+
+    # --- All elements.
+
+    def dicts(self) -> Iterator[dict[bytes, V]]:
+        """The chunks' dicts in order, for reading: for those who want each element fast."""
+        for chunk in self.chunks():
+            yield chunk.values
+
+    def beside(self, other: Table[V]) -> Iterator[dict[bytes, V] | Table[V]]:
+        """For each of `dicts`, what tells fastest which of its keys are in `other`, too."""
+        place = 0
+        while place <= HASH_MAX:
+            bits = self._chunks[place >> self._shift].bits
+            end = place + (1 << (HASH_BITS - bits))
+            theirs = other._chunks[place >> other._shift]
+            if theirs.bits <= bits:
+                yield theirs.values
+            elif theirs.bits <= bits + NEAR_BITS:
+                yield other._between(place, end)
+            else:
+                yield other
+            place = end
+
+    def _between(self, place: int, end: int) -> dict[bytes, V]:
+        found: dict[bytes, V] = {}
+        while place < end:
+            chunk = self._chunks[place >> self._shift]
+            found.update(chunk.values)
+            place += 1 << (HASH_BITS - chunk.bits)
+        return found
+
+    def items(self) -> Iterator[tuple[bytes, V]]:
+        """All elements, in an order that is the same on every replica."""
+        for chunk in self.chunks():
+            yield from chunk.values.items()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys, in the order of `items`."""
+        for chunk in self.chunks():
+            yield from chunk.values
+
+    def page(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, V]]]:
+        """The next cursor, 0 at the end, and about `count` elements from `cursor` on, by hash.
+
+        One that is there all the while is met exactly once, whatever comes and goes beside it.
+        Elements of one hash come together, so there can be a few more.
+        """
+        found: list[tuple[bytes, V]] = []
+        place = cursor
+        while place <= HASH_MAX:
+            chunk = self._chunks[place >> self._shift]
+            width = 1 << (HASH_BITS - chunk.bits)
+            start = place & -width
+            room = count - len(found)
+            if room <= 0:
+                return place, found
+            if place == start and len(chunk.values) <= room:
+                found.extend(chunk.values.items())
+            else:
+                last = _take(chunk.values, place, room, found)
+                if last is not None:
+                    return last + 1, found
+            place = start + width
+        return 0, found
+
+    # --- Some element.
+
+    def random(self, draw: Callable[[], float]) -> tuple[bytes, V]:
+        """One of the elements, of which there is at least one, each as likely as any other."""
+        places = len(self._chunks)
+        if places > 1 and not self._overfull:
+            # A place of a chunk at full size: most chunks are more than half full, so few tries
+            # go beside an element. A chunk at several places counts at its first.
+            for _ in range(TRIES_MAX):
+                index, number = divmod(int(draw() * places * CHUNK_MAX), CHUNK_MAX)
+                chunk = self._chunks[index]
+                is_first = not index & ((1 << (self._bits - chunk.bits)) - 1)
+                if is_first and number < len(chunk.values):
+                    return _nth(chunk.values, number)
+        number = int(draw() * self._count)
+        for chunk in self.chunks():
+            if number < len(chunk.values):
+                return _nth(chunk.values, number)
+            number -= len(chunk.values)
+        raise IndexError(number)
+
+    def sample(self, count: int, draw: Callable[[], float]) -> list[tuple[bytes, V]]:
+        """`count` different elements at random, all of them if there are no more."""
+        if count >= self._count:
+            return list(self.items())
+        if count * 3 < self._count and not self._overfull:
+            found: dict[bytes, V] = {}
+            while len(found) < count:
+                key, value = self.random(draw)
+                found[key] = value
+            return list(found.items())
+        pairs = list(self.items())
+        for place in range(count):
+            other = place + int(draw() * (len(pairs) - place))
+            pairs[place], pairs[other] = pairs[other], pairs[place]
+        return pairs[:count]
+
+    # --- Copies and snapshots.
+
+    def copy(self) -> Table[V]:
+        """A table of its own with the same elements; costs as much as there are chunks."""
+        other: Table[V] = Table.__new__(Table)
+        # Both get new tokens: neither may write to what they share.
+        self._owner, other._owner = object(), object()
+        other._chunks = self._chunks.copy()
+        other._bits, other._shift = self._bits, self._shift
+        other._deepest, other._overfull = self._deepest, self._overfull
+        other._count, other._bytes = self._count, self._bytes
+        return other
+
+    def take_apart(self) -> Iterator[list[Any]]:
+        """What nobody needs any more, to be emptied a piece at a time; it cannot be used again."""
+        yield self._chunks
+
+    def parts(self) -> Iterator[list[Any]]:
+        """For a snapshot: [place, bits, key, value, key, value ...] of a chunk or a piece of it."""
+        place = 0
+        while place <= HASH_MAX:
+            chunk = self._chunks[place >> self._shift]
+            for pairs in _pieces(chunk.values):
+                yield [place, chunk.bits, *pairs]
+            place += 1 << (HASH_BITS - chunk.bits)
+
+    def extend(self, part: list[Any]) -> None:
+        """Take one of another table's `parts`, in their order, into one that was empty."""
+        place, bits = part[0], part[1]
+        while (chunk := self._chunks[place >> self._shift]).bits < bits:
+            self._split(place, chunk)  # It is empty still.
+        if chunk.owner is not self._owner:
+            chunk = self._own(place, chunk)
+        chunk.note = None
+        before = len(chunk.values)
+        keys = part[2::2]
+        chunk.values.update(zip(keys, part[3::2], strict=True))
+        count = len(chunk.values)
+        chunk.room = _room_for(count) - count
+        self._count += count - before
+        self._bytes += _dict_size(count) - _dict_size(before)
+        self._bytes += sum([bytes_object_size(len(key)) for key in keys])
+        self._overfull += (count > CHUNK_MAX) - (before > CHUNK_MAX)
+
+    # --- Chunks.
+
+    def chunks(self) -> Iterator[Chunk[V]]:
+        """All of them in order; they belong to the table."""
+        place = 0
+        while place <= HASH_MAX:
+            chunk = self._chunks[place >> self._shift]
+            yield chunk
+            place += 1 << (HASH_BITS - chunk.bits)
+
+    def _own(self, place: int, chunk: Chunk[V]) -> Chunk[V]:
+        """A chunk that may be written to, in place of one that is shared."""
+        own = Chunk(chunk.bits, self._owner, chunk.values.copy())
+        own.room = chunk.room
+        self._put_chunk(place, own)
+        return own
+
+    def _put_chunk(self, place: int, chunk: Chunk[V]) -> None:
+        """At all places of the directory that are the chunk's, `place` among them."""
+        width = 1 << (self._bits - chunk.bits)
+        start = (place >> self._shift) & -width
+        self._chunks[start : start + width] = [chunk] * width
+
+    def _split(self, place: int, chunk: Chunk[V]) -> None:
+        """Two chunks for one that holds `place`; its elements keep their order."""
+        if chunk.bits == self._bits:
+            self._chunks = [one for one in self._chunks for _ in (0, 1)]
+            self._set_bits(self._bits + 1)
+            self._deepest = 0
+        bit = 1 << (HASH_BITS - 1 - chunk.bits)
+        halves: tuple[dict[bytes, V], dict[bytes, V]] = ({}, {})
+        for key, value in chunk.values.items():
+            halves[place_of(key) & bit != 0][key] = value
+        self._forget(chunk.values)
+        for values, side in zip(halves, (place & ~bit, place | bit), strict=True):
+            self._put_chunk(side, Chunk(chunk.bits + 1, self._owner, values))
+            self._know(values)
+        self._deepest += 2 * (chunk.bits + 1 == self._bits)
+
+    def _shrink(self, place: int, chunk: Chunk[V]) -> None:
+        """So many were removed that the rest has room in a smaller dict, or beside a neighbour."""
+        self._overfull -= len(chunk.values) == CHUNK_MAX
+        chunk.values = dict(chunk.values)
+        chunk.room = _room_for(len(chunk.values)) - len(chunk.values)
+        while chunk.bits:
+            bit = 1 << (HASH_BITS - chunk.bits)
+            other = self._chunks[(place ^ bit) >> self._shift]
+            if other.bits != chunk.bits or len(chunk.values) + len(other.values) > MERGED_MAX:
+                return
+            low, high = (other, chunk) if place & bit else (chunk, other)
+            self._forget(low.values)
+            self._forget(high.values)
+            self._deepest -= 2 * (chunk.bits == self._bits)
+            chunk = Chunk(chunk.bits - 1, self._owner, {**low.values, **high.values})
+            self._know(chunk.values)
+            self._put_chunk(place, chunk)
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Take bits off the directory that no chunk needs any more."""
+        while not self._deepest:
+            self._chunks = self._chunks[::2]
+            self._set_bits(self._bits - 1)
+            self._deepest = sum([chunk.bits == self._bits for chunk in self._chunks])
+
+    def _set_bits(self, bits: int) -> None:
+        self._bits = bits
+        self._shift = HASH_BITS - bits
+
+    def _know(self, values: dict[bytes, V]) -> None:
+        """Count a chunk that holds them."""
+        self._bytes += CHUNK_BYTES + _dict_size(len(values))
+        self._overfull += len(values) > CHUNK_MAX
+
+    def _forget(self, values: dict[bytes, V]) -> None:
+        self._bytes -= CHUNK_BYTES + _dict_size(len(values))
+        self._overfull -= len(values) > CHUNK_MAX
+
+
+def _nth(values: dict[bytes, V], number: int) -> tuple[bytes, V]:
+    key = next(islice(values, number, None))
+    return key, values[key]
+
+
+def _take(
+    values: dict[bytes, V], place: int, room: int, found: list[tuple[bytes, V]]
+) -> int | None:
+    """Move up to `room` elements from `place` on to `found`; the last hash taken if others are left
+    behind it."""
+    places = [mmh3.hash(key, 0, False) for key in values]  # noqa: FBT003 - as `place_of`.
+    ordered = sorted([one for one in places if one >= place])
+    last = ordered[room - 1] if room < len(ordered) else HASH_MAX
+    taken = [
+        (at, pair) for at, pair in zip(places, values.items(), strict=True) if place <= at <= last
+    ]
+    taken.sort(key=_place_in)
+    found.extend([pair for _, pair in taken])
+    return last if len(taken) < len(ordered) else None
+
+
+def _place_in(taken: tuple[int, tuple[bytes, V]]) -> int:
+    return taken[0]
+
+
+def _pieces(values: dict[bytes, V]) -> Iterator[list[Any]]:
+    """Keys and values in turn, all at once or in pieces of about PART_BYTES."""
+    piece: list[Any] = []
+    if _weight(values) <= PART_BYTES and len(values) <= 2 * CHUNK_MAX:
+        for pair in values.items():
+            piece += pair
+        yield piece
+        return
+    size = 0
+    for key, value in values.items():
+        piece += (key, value)
+        size += len(key) + _length(value)
+        if size >= PART_BYTES or len(piece) >= 2 * CHUNK_MAX:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _weight(values: dict[bytes, V]) -> int:
+    return sum(map(len, values)) + sum(map(_length, values.values()))
+
+
+def _length(value: object) -> int:
+    return len(value) if type(value) is bytes else 8

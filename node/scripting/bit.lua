@@ -1,0 +1,56 @@
+-- bit, as Redis gives it to scripts (Mike Pall's BitOp): 32 bits, signed results.
+local tools = ...
+local host, charge, about_argument = tools.host, tools.charge, tools.about_argument
+local COST = 150
+
+local function number(value, place)
+  local found = tonumber(value)
+  if not found or (type(value) ~= "number" and type(value) ~= "string") then
+    about_argument(place, "number expected, got " .. (value == nil and "no value" or type(value)))
+  end
+  return found
+end
+
+local bit = {}
+
+for _, name in ipairs({ "tobit", "bnot", "bswap" }) do
+  bit[name] = function(a)
+    charge(COST)
+    return host.bit(name, number(a, 1), 0)
+  end
+end
+
+for _, name in ipairs({ "lshift", "rshift", "arshift", "rol", "ror" }) do
+  bit[name] = function(a, b)
+    charge(COST)
+    return host.bit(name, number(a, 1), number(b, 2))
+  end
+end
+
+for _, name in ipairs({ "band", "bor", "bxor" }) do
+  bit[name] = function(...)
+    local count = select("#", ...)
+    local result = host.bit("tobit", number((...), 1), 0)
+    charge(COST * count)
+    for place = 2, count do
+      result = host.bit(name, result, number((select(place, ...)), place))
+    end
+    return result
+  end
+end
+
+function bit.tohex(a, digits)
+  charge(COST)
+  local bits = host.bit("tobit", number(a, 1), 0) % 4294967296
+  digits = digits == nil and 8 or host.bit("tobit", number(digits, 2), 0)
+  local form = "%08x"
+  if digits < 0 then
+    form, digits = "%08X", -digits
+  end
+  if digits > 8 or digits < 0 then
+    digits = 8
+  end
+  return string.sub(string.format(form, bits), 9 - digits)
+end
+
+return bit

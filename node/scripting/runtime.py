@@ -1,0 +1,395 @@
+"""Runs scripts. One Lua state for the process; nothing of a script stays in it.
+
+A script gets its keys, its arguments and a `Host`, through which alone it reaches anything. What it
+answers, how it fails and where its budget ends follow from these and from nothing else, so that all
+replicas agree (correctness A3). `sandbox.lua` is what it sees; `decisions/0017` says why so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+import struct
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast  # Any: objects of Lua.
+
+from lupa.lua51 import LuaRuntime
+
+from ...proto.reply import ErrorReply, MapReply, Reply, SetReply, Status, VerbatimReply
+from .convert import object_of
+from .source import rewritten
+from .weight import weight_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERSION: Final = "7.0.15"
+CHUNKS_MAX: Final = 256  # Compiled scripts that are kept, by hash of their bodies.
+COLLECT_KIB: Final = 64 << 10  # Of garbage, after which a script is followed by a collection.
+
+# How the host answers redis.call; as in sandbox.lua.
+# NO_VALUE is the nil of RESP3, FAILED an error that a command has answered.
+VALUE, NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED = range(7)
+
+# What a script gives back; as in sandbox.lua.
+(_INTEGER, _TRUE, _FALSE, _STRING, _OK, _ERR, _LIST, _DOUBLE, _MAP, _SET, _VERBATIM, _BIG,
+ _DEEP, _NOTHING) = range(1, 15)  # fmt: skip
+_FAILED, _DEAD = -1, -2
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
+
+
+class BudgetSpent(Exception):
+    """The script has used up what it may cost."""
+
+
+class ScriptError(Exception):
+    """The script has failed: what it said, and where in it that was."""
+
+    def __init__(self, text: bytes, source: bytes = b"", line: int = 0) -> None:
+        super().__init__(text)
+        self.text = text
+        self.source = source
+        self.line = line
+
+
+class Host(Protocol):
+    """What a script reaches through `redis`. Answers; an exception here ends the script."""
+
+    def call(self, args: tuple[bytes, ...]) -> tuple[int, Any, int]:
+        """Carry out a command: kind, value, cost in units of the budget."""
+
+    def is_command(self, name: bytes) -> bool: ...
+
+    def log(self, level: int, text: bytes) -> None: ...
+
+    def random(self) -> float: ...
+
+    protocol: int
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A script that is compiled."""
+
+    main: Any  # A function of Lua.
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One that a library has registered."""
+
+    name: bytes
+    description: bytes | None
+    flags: tuple[bytes, ...]
+
+
+class _Random:
+    """As drand48: seeded for each script, so that math.randomseed means the same everywhere."""
+
+    def __init__(self) -> None:
+        self.state: int | None = None
+
+    def seed(self, number: int) -> None:
+        self.state = (number & 0xFFFFFFFF) << 16 | 0x330E
+
+    def next(self) -> float:
+        assert self.state is not None
+        self.state = (self.state * 0x5DEECE66D + 0xB) & 0xFFFFFFFFFFFF
+        number = self.state >> 17
+        return (number % 0x7FFFFFFF) / 0x7FFFFFFF
+
+
+def error_text(text: bytes) -> bytes:
+    """What redis.error_reply makes of a text: with a code in front."""
+    text = text.removeprefix(b"-").rstrip(b"\r\n")
+    return text if b" " in text else b"ERR " + text
+
+
+def _bits(number: float) -> int:
+    """As the library `bit` reads a number."""
+    if isinstance(number, float):
+        if number != number or number in (float("inf"), float("-inf")):
+            return 0
+        number = round(number)
+    return int(number) & 0xFFFFFFFF
+
+
+def _signed(number: int) -> int:
+    number &= 0xFFFFFFFF
+    return number - (1 << 32) if number >> 31 else number
+
+
+_BIT_OPERATIONS: Final[dict[bytes, Callable[[int, int], int]]] = {
+    b"tobit": lambda a, _: a,
+    b"bnot": lambda a, _: ~a,
+    b"bswap": lambda a, _: int.from_bytes(a.to_bytes(4, "little"), "big"),
+    b"band": lambda a, b: a & b,
+    b"bor": lambda a, b: a | b,
+    b"bxor": lambda a, b: a ^ b,
+    b"lshift": lambda a, b: a << (b & 31),
+    b"rshift": lambda a, b: a >> (b & 31),
+    b"arshift": lambda a, b: _signed(a) >> (b & 31),
+    b"rol": lambda a, b: a << (b & 31) | a >> (32 - (b & 31)),
+    b"ror": lambda a, b: a >> (b & 31) | a << (32 - (b & 31)),
+}
+
+
+class Runtime:
+    def __init__(self) -> None:
+        self._lua = LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+        )
+        self._host: Host | None = None
+        self._problem: BaseException | None = None  # Of the host; raised when the script is over.
+        self._random = _Random()
+        self._chunks: OrderedDict[tuple[bytes, bytes], Chunk] = OrderedDict()
+        self._load: Any = self._lua.eval(
+            b"function(text) return assert(loadstring(text, '=trimaran')) end"
+        )
+        patterns = self._load_file("patterns")()
+        self._api = self._load_file("sandbox")(self._hosted(), patterns, self._library)
+
+    def _load_file(self, name: str) -> Any:
+        return self._load(pkgutil.get_data(__package__, f"{name}.lua"))
+
+    def _library(self, name: bytes, tools: Any) -> Any:
+        return self._load_file(name.decode())(tools)
+
+    # --- What sandbox.lua is given. Nothing here may raise: the script could catch it.
+
+    def _hosted(self) -> Any:
+        return self._lua.table_from(
+            {
+                b"version": VERSION.encode(),
+                b"version_number": 0x07000F,
+                b"rewritten": rewritten,
+                b"weight": weight_of,
+                b"error_text": error_text,
+                b"sha1hex": lambda text: hashlib.sha1(text).hexdigest().encode(),
+                b"call": self._call,
+                b"is_command": self._is_command,
+                b"log": self._log,
+                b"setresp": self._setresp,
+                b"random": self._next_random,
+                b"randomseed": lambda number: self._random.seed(_bits(number)),
+                b"bit": lambda name, a, b: _signed(_BIT_OPERATIONS[name](_bits(a), _bits(b))),
+                b"float_bytes": lambda form, number: _packed_float(form, number),
+                b"bytes_float": lambda form, text: struct.unpack(form.decode(), text)[0],
+            }
+        )
+
+    def _call(self, *args: bytes) -> tuple[int, Any, int]:
+        assert self._host is not None
+        try:
+            return self._host.call(args)
+        except BudgetSpent:
+            return ABORT, b"budget", 0
+        except BaseException as problem:  # noqa: BLE001 - raised again when the script is over.
+            self._problem = problem
+            return ABORT, b"host", 0
+
+    def _is_command(self, name: bytes) -> bool:
+        assert self._host is not None
+        return self._host.is_command(name)
+
+    def _log(self, level: int, text: bytes) -> None:
+        assert self._host is not None
+        self._host.log(level, text)
+
+    def _setresp(self, protocol: int) -> None:
+        assert self._host is not None
+        self._host.protocol = protocol
+
+    def _next_random(self) -> float:
+        assert self._host is not None
+        if self._random.state is None:
+            self._random.seed(int(self._host.random() * 0x100000000))
+        return self._random.next()
+
+    # --- Scripts.
+
+    def chunk(self, body: bytes, name: bytes) -> Chunk:
+        """`body` compiled, under the name its errors will bear; raises ScriptError if it is no Lua.
+
+        The body's first line may be a shebang: it is passed over."""
+        key = (hashlib.sha1(body).digest(), name)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            source = body
+            if body[:2] == b"#!":
+                end = body.find(b"\n")
+                source = b"" if end < 0 else body[end:]
+            answer = self._api[b"compile"](source, name)
+            if isinstance(answer, bytes):
+                raise ScriptError(answer)
+            _, main, weight = answer
+            chunk = self._chunks[key] = Chunk(main, weight)
+            if len(self._chunks) > CHUNKS_MAX:
+                self._chunks.popitem(last=False)
+        else:
+            self._chunks.move_to_end(key)
+        return chunk
+
+    def run(
+        self, chunk: Chunk, keys: Sequence[bytes], args: Sequence[bytes], host: Host, budget: int
+    ) -> Reply:
+        """What the script answers; raises ScriptError, BudgetSpent, or what the host has raised."""
+        lua = self._lua
+        self._host, self._problem, self._random.state = host, None, None
+        try:
+            answer = self._api[b"run"](
+                chunk.main, chunk.weight, lua.table(*keys), lua.table(*args), budget
+            )
+        finally:
+            self._host = None
+        return self._outcome(answer, host)
+
+    def functions(self, chunk: Chunk, host: Host, budget: int) -> list[Function]:
+        """What the library that `chunk` is registers; raises as `run`."""
+        self._host, self._problem, self._random.state = host, None, None
+        try:
+            answer = self._api[b"load"](chunk.main, chunk.weight, budget)
+        finally:
+            self._host = None
+        if answer[0] != 0:
+            self._outcome(answer, host)
+        names, descriptions, flags = (list(one.values()) for one in answer[1:])
+        return [
+            Function(name, None if told is False else told, tuple(words.split()))
+            for name, told, words in zip(names, descriptions, flags, strict=True)
+        ]
+
+    def call(
+        self,
+        chunk: Chunk,
+        name: bytes,
+        words: tuple[Sequence[bytes], Sequence[bytes]],
+        host: Host,
+        budget: int,
+    ) -> Reply:
+        """What a function of the library answers; raises as `run`."""
+        lua = self._lua
+        self._host, self._problem, self._random.state = host, None, None
+        keys, args = words
+        try:
+            answer = self._api[b"call"](
+                chunk.main, chunk.weight, name, lua.table(*keys), lua.table(*args), budget
+            )
+        finally:
+            self._host = None
+        return self._outcome(answer, host)
+
+    def _outcome(self, answer: tuple[Any, ...], host: Host) -> Reply:
+        kind, value, *place = answer
+        if kind == _DEAD:
+            problem, self._problem = self._problem, None
+            self._api[b"collect"](0)
+            if value == b"host" and problem is not None:
+                raise problem
+            raise BudgetSpent
+        if kind == _FAILED:
+            source, line = (*place, None, None)[:2]
+            raise ScriptError(value, source or b"", int(line or 0))
+        reply = (
+            _Reader(list(value.values()), host.protocol).read()
+            if kind == 0
+            else _simple(kind, value)
+        )
+        self._api[b"collect"](COLLECT_KIB)
+        return reply
+
+    def spent(self) -> int:
+        """What the last script has cost, in units."""
+        return int(self._api[b"spent"]())
+
+    # --- Values for scripts.
+
+    def to_lua(self, reply: Reply, protocol: int) -> tuple[int, Any]:
+        """A reply as redis.call gives it: kind and value."""
+        match reply:
+            case bytes() | int() if not isinstance(reply, bool):
+                return VALUE, reply
+            case None:
+                return (NIL, None) if protocol == 2 else (NO_VALUE, None)
+            case Status(text):
+                return STATUS, text.encode("utf-8", "surrogateescape")
+            case ErrorReply(code, text):
+                return FAILED, f"{code} {text}".encode("utf-8", "surrogateescape")
+            case _:
+                return VALUE, object_of(self._lua, reply, protocol)
+
+
+def _packed_float(form: bytes, number: float) -> bytes:
+    try:
+        return struct.pack(form.decode(), number)
+    except OverflowError:  # More than a float of 32 bits holds.
+        return struct.pack(form.decode(), float("inf") if number > 0 else float("-inf"))
+
+
+def _whole(number: float) -> int:
+    """A number of Lua as an integer reply: cut off, as a conversion of C."""
+    if isinstance(number, float):
+        if number != number or number in (float("inf"), float("-inf")):
+            return _INT_MIN
+        number = int(number)
+    return number if _INT_MIN <= number <= _INT_MAX else _INT_MIN
+
+
+def _line(text: bytes) -> str:
+    return text.replace(b"\r", b" ").replace(b"\n", b" ").decode("utf-8", "surrogateescape")
+
+
+def error_of(text: bytes) -> ErrorReply:
+    code, _, rest = _line(text).partition(" ")
+    return ErrorReply(code, rest)
+
+
+def _simple(kind: int, value: Any) -> Reply:
+    return cast("bytes", value) if kind == _STRING else _whole(value)
+
+
+class _Reader:
+    """Replies out of the list of kinds and values that sandbox.lua makes."""
+
+    def __init__(self, items: list[Any], protocol: int) -> None:
+        self._items = items
+        self._at = 0
+        self._protocol = protocol
+
+    def read(self) -> Any:
+        kind, value = self._items[self._at], self._items[self._at + 1]
+        self._at += 2
+        match kind:
+            case 4:
+                return value
+            case 1:
+                return _whole(value)
+            case 2:
+                return 1 if self._protocol == 2 else True
+            case 3:
+                return None if self._protocol == 2 else False
+            case 5:
+                return Status(_line(value))
+            case 6:
+                return error_of(value)
+            case 7:
+                return [self.read() for _ in range(value)]
+            case 8:
+                return float(value)
+            case 9:
+                return MapReply(tuple((self.read(), self.read()) for _ in range(value)))
+            case 10:
+                return SetReply(tuple(self.read() for _ in range(value)))
+            case 11:
+                return VerbatimReply(value[:3].decode("latin-1"), value[3:])
+            case 12:
+                return value
+            case 14:
+                return None
+            case _:
+                return ErrorReply("ERR", "reached lua stack limit")

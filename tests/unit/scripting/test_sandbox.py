@@ -1,0 +1,192 @@
+"""No script reaches the host, outlives itself, costs more than its budget, or means two things."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from trimaran.cluster.settings import DEFAULTS
+from trimaran.node.commands.scripting import the_runtime
+from trimaran.proto.reply import ErrorReply, Reply
+
+from ...model.driver import Driver
+
+BUDGET = 2_000_000
+ENDLESS = {
+    "a loop": "while true do end",
+    "a loop in pcall": "while true do pcall(function() while true do end end) end",
+    "a loop in an error handler": (
+        "while true do xpcall(error, function() while true do end end) end"
+    ),
+    "a loop in a coroutine": (
+        "while true do coroutine.resume(coroutine.create(function() while true do end end)) end"
+    ),
+    "a string that doubles": "local s = 'x' while true do s = s .. s end",
+    "string.rep": "return string.rep('x', 1e10)",
+    "string.rep of nothing": "return string.rep('', 1e10)",
+    "long strings": (
+        "local s = string.rep('x', 1e6) local t = {} for i = 1, 1e9 do t[i] = s .. i end"
+    ),
+    "a list of tables": "local t = {} for i = 1, 1e9 do t[i] = {} end",
+    "nils": "local t = {} for i = 1, 1e9 do t[i] = {" + "nil," * 50 + "} end",
+    "closures": (
+        "local t = {} for i = 1, 1e9 do local a, b, c t[i] = function() return a, b, c end end"
+    ),
+    "varargs": (
+        "local function f(...) local t = {} for i = 1, 1e9 do t[i] = {...} end end"
+        " local a = {} for i = 1, 7000 do a[i] = i end f(unpack(a))"
+    ),
+    "gsub": "return string.gsub(string.rep('a', 1e5), '.', string.rep('b', 1e5))",
+    "a pattern of many stars": "return string.find(string.rep('a', 5e4), '.-.-.-.-b')",
+    "a pattern of many marks": (
+        "return string.find(string.rep('a', 30), string.rep('a?', 30) .. string.rep('a', 30))"
+    ),
+    "find": (
+        "local s, p = string.rep('a', 1e5), string.rep('a', 5e4) .. 'b'"
+        " while true do s:find(p, 1, true) end"
+    ),
+    "sort": "local t = {} for i = 1, 1e5 do t[i] = i % 100 end while true do table.sort(t) end",
+    "inserting at the front": "local t = {} for i = 1, 1e9 do table.insert(t, 1, i) end",
+    "an emptied table": (
+        "local t = {} for i = 1, 1e5 do t[i] = i end for i = 1, 1e5 do t[i] = nil end"
+        " while true do next(t) end"
+    ),
+    "commands": "while true do redis.call('SET', 'k', 'v') end",
+    "replies": (
+        "for i = 1, 1000 do redis.call('RPUSH', 'l', i) end"
+        " while true do redis.call('LRANGE', 'l', 0, -1) end"
+    ),
+    "cjson": "return cjson.decode('[' .. string.rep('[],', 1e6) .. '1]')",
+    "cmsgpack": "while true do cmsgpack.unpack(cmsgpack.pack({1, 2, 3})) end",
+    "struct": "while true do struct.pack('>I4', 1) end",
+    "format": "while true do string.format('%99.99f', 1e300) end",
+    "compiling": "while true do loadstring(string.rep('x=1 ', 1000)) end",
+}
+
+
+def run(script: str, driver: Driver | None = None) -> Reply:
+    driver = Driver() if driver is None else driver
+    driver.settings = replace(DEFAULTS, lua_budget=BUDGET)
+    return driver.run("EVAL", script, 0)
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_has_no_end_ends_with_its_budget(name: str) -> None:
+    driver = Driver()
+    reply = run(ENDLESS[name], driver)
+    assert isinstance(reply, ErrorReply)
+    assert "lua-budget" in reply.text
+    first = the_runtime().spent()
+    again = Driver()
+    run("return string.rep('x', 100)")  # Nothing of what ran before has a part in it.
+    assert run(ENDLESS[name], again) == reply
+    assert (the_runtime().spent(), again.keys.digest()) == (first, driver.keys.digest())
+
+
+def test_memory_stays_bounded() -> None:
+    for script in ENDLESS.values():
+        run(script)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20  # KiB.
+
+
+def test_two_processes_agree_on_what_a_script_does() -> None:
+    code = (
+        "from trimaran.tests.unit.scripting.test_sandbox import ENDLESS, run\n"
+        "from trimaran.tests.model.driver import Driver\n"
+        "from trimaran.node.commands.scripting import the_runtime\n"
+        "driver = Driver()\n"
+        "for script in ENDLESS.values():\n"
+        "    print(run(script, driver), the_runtime().spent())\n"
+        "print(run('local t = {} for i = 1, 50 do t[\"k\" .. i] = i end local r = {}'\n"
+        "          ' for k in pairs(t) do r[#r + 1] = k .. math.random() end return r', driver))\n"
+        "print(driver.keys.digest())\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=True, timeout=100,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["os", "io", "debug", "package", "python", "require", "dofile", "loadfile", "newproxy",
+             "print", "getfenv", "setfenv", "module", "lupa"],
+)  # fmt: skip
+def test_a_script_finds_no_way_out(name: str) -> None:
+    reply = run(f"return {name}")
+    assert isinstance(reply, ErrorReply)
+    assert f"nonexistent global variable '{name}'" in reply.text
+    assert run(f"return tostring(rawget(_G, '{name}'))") == b"nil"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "string.rep = nil",
+        "getmetatable('').__index = nil",
+        "getmetatable('').__index.rep = nil",
+        "rawset(string, 'rep', nil)",
+        "rawset(_G, 'x', 1)",
+        "setmetatable(_G, nil)",
+        "setmetatable(string, {})",
+        "table.insert(redis, 1)",
+        "_G.redis = nil",
+        "x = 1",
+        "KEYS = {}",
+        "return loadstring('\\27Lua')()",
+        "return string.dump(function() end)",
+        "end redis.x = 1 do",
+        "end return 1 end function f()",
+    ],
+)
+def test_a_script_changes_nothing_of_what_others_see(script: str) -> None:
+    assert isinstance(run(script), ErrorReply)
+    assert run("return ('x'):rep(2) .. string.rep('y', 2)") == b"xxyy"
+    assert run("return tostring(rawget(_G, 'x'))") == b"nil"
+
+
+def test_bytecode_is_no_script() -> None:
+    reply = run("\x1bLua\x51")
+    assert isinstance(reply, ErrorReply)
+    assert "Error compiling script" in reply.text
+
+
+@pytest.mark.parametrize("key", ["{}", "print or {}", "function() end", "coroutine.create(type)"])
+def test_what_is_known_by_its_address_is_no_key(key: str) -> None:
+    # Where it lies would decide in which order a table is walked.
+    for script in (
+        f"local t = {{}} t[{key.replace('print or ', '')}] = 1",
+        f"local t = {{[{key.replace('print or ', '')}] = 1}}",
+        f"rawset({{}}, {key.replace('print or ', '')}, 1)",
+    ):
+        assert isinstance(run(script), ErrorReply)
+    assert run("local t, k = {}, {} return tostring(t[k])") == b"nil"
+
+
+def test_addresses_are_not_told() -> None:
+    assert run("return tostring({})") == b"table: 0x0"
+    assert run("return tostring(type)") == b"function: 0x0"
+
+
+def test_randomness_is_that_of_the_entry() -> None:
+    script = "return {tostring(math.random()), math.random(1000)}"
+    assert run(script, Driver()) == run(script, Driver())
+    driver = Driver()
+    assert run(script, driver) != run(script, driver)
+    seeded = "math.randomseed(5) return tostring(math.random())"
+    assert run(seeded, driver) == run(seeded, driver)
+
+
+def test_time_is_that_of_the_entry() -> None:
+    assert Driver(now_ms=1_234_567).run("EVAL", "return redis.call('TIME')", 0) == [
+        b"1234",
+        b"567000",
+    ]
