@@ -1,8 +1,9 @@
 """One node as a process: reads its configuration, wires the parts together, runs, stops.
 
 Nothing imports this module. The order of a start: configuration, data directory and its lock, the
-gRPC port (founders must find one another), the founding or what is left of it, the log and the
-snapshots, the peers, the doors. Whatever fails ends the process with one clear line.
+doors (closed for what needs data), the gRPC port of the peers (founders must find one another), the
+founding or what is left of it, the log and the snapshots, the peers; then the node is put behind
+the doors. Whatever fails ends the process with one clear line.
 """
 
 from __future__ import annotations
@@ -20,25 +21,22 @@ from typing import TYPE_CHECKING, Any  # Futures of any kind are waited for toge
 import uvloop
 
 from ..cluster.settings import settings_of
-from ..proto.resp import ReaderLimits
 from .bootstrap import Bootstrap
 from .clock import SystemClock
-from .config import Config, Listener, load, usage
+from .config import Config, load, usage
 from .control import Control
-from .doors.backend import DoorLimits
-from .doors.cluster_resp import ClusterRouting
-from .doors.door import Clients, Door
-from .doors.grpc_door import GrpcDoor
-from .doors.http import HttpDoor
-from .doors.resp import AnyKeyRouting
+from .doors.loading import Loading
+from .doors.pubsub_commands import end_moved
+from .entrance import GRPC, Entrance
 from .errors import ConfigError, TrimaranError
-from .facts import Facts
+from .facts import Facts, shown_config
+from .loading import open_node, run_in_slices
 from .logs import set_up_logging
 from .loop import LoopRuntime
 from .membership import MembershipCalls, membership_service
 from .meta import topology_of
 from .names import Address
-from .node import Node
+from .notifications import Notifications
 from .peer_link import LocalNode
 from .peer_server import PeerServer
 from .peers import Peers, PeersConfig
@@ -48,8 +46,9 @@ from .storage.identity import DataDirectory
 
 if TYPE_CHECKING:
     from ..cluster.topology import Topology
+    from .node import Node
 
-RESP, CLUSTER, GRPC, HTTP = range(4)  # From the base port (design, section 9).
+LOAD_SLICE_MS = 2  # Of loading, before others have their turn of the loop.
 REPORT_INTERVAL_S = 0.2
 GRPC_BYTES_MIN = 8 << 20  # Least limit of a gRPC message.
 HAND_OVER_S = 1.0  # The longest a stop waits for others to take over; it takes a round trip or two.
@@ -59,7 +58,9 @@ _log = logging.getLogger("trimaran")
 
 
 class Process:
-    """A formed node with its doors, from `start` to `stop`."""
+    """A formed node: `load`, `start`, `stop`."""
+
+    node: Node  # From `load` on.
 
     def __init__(
         self,
@@ -68,16 +69,22 @@ class Process:
         directory: DataDirectory,
         *,
         disk: RealDisk,
+        clock: SystemClock,
         server: PeerServer,
-        grpc: GrpcDoor,
+        entrance: Entrance,
         stop: Callable[[], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = loop.create_future()
         self._config = config
+        self._topology = topology
+        self._directory = directory
+        self._disk = disk
+        self._clock = clock
         self._server = server
+        self._entrance = entrance
+        self._stop = stop
         self._tasks: list[asyncio.Task[None]] = []
-        clock = SystemClock()
         host, port = config.reached_at
         local = LocalNode(
             topology.cluster_id,
@@ -96,53 +103,48 @@ class Process:
             addresses={NodeId(one.name): Address(one.host, one.grpc_port) for one in config.peers},
         )
         self._runtime = LoopRuntime(loop, self._fail)
-        self.node = Node(
+
+    async def load(self, loading: Loading) -> None:
+        """Read what the directory holds; clients are told how far it is meanwhile."""
+        config, clock = self._config, self._clock
+        self._topology_changed(self._topology)
+        loading.formed(self._topology)
+        began_ns = clock.now_ns()
+        # What is loaded stays: a collector that looks at it again and again only holds up the loop.
+        gc.disable()
+        steps = open_node(
             config,
-            topology,
+            self._topology,
             directory=config.data_dir,
-            memory=directory,
-            disk=disk,
+            memory=self._directory,
+            disk=self._disk,
             clock=clock,
             runtime=self._runtime,
             transport=self.peers,
             seeds=SystemRandom(),
+            sized=loading.sized,
         )
+        self.node = await run_in_slices(steps, LOAD_SLICE_MS, loading.passed)
+        # Without a pause from the last step to here: the node may have something to say at once.
         self.peers.attach(self.node, self.node)
-        clients = Clients(_door_limits(config), clock.now_ns())
-        self._clients = clients
-        self._topology_changed(topology)
         self.node.topology_changed = self._topology_changed
+        clients = self._entrance.clients
         self.facts = Facts(self.node, self.peers, clock, clients, fail=self._fail)
-        self._control = Control(self.node, stop)
-        self._doors = [
-            (self._door(offset, listener.name, clients), listener, offset)
-            for listener in config.doors
-            for offset in (RESP, CLUSTER)
-        ]
-        # The node's own is served with the peers' streams; further listeners have servers.
-        self._grpc = [
-            grpc,
-            *(GrpcDoor(config.name, config.session_timeout_ms) for _ in config.listen),
-        ]
-
-    def _door(self, offset: int, listener: str, clients: Clients) -> Door:
-        rng = Random(secrets.randbits(64))
-        routing = (
-            ClusterRouting(self.facts, rng, listener)
-            if offset == CLUSTER
-            else AnyKeyRouting(self.facts, rng)
+        self.node.view_changed = self._view_changed
+        clients.pubsub.attach(
+            self._runtime, lambda: list(self.peers.links), self.peers, self.node.engine.wake
         )
-        return Door(
-            routing,
-            router=self.facts,
-            facts=self.facts,
-            control=self._control,
-            clients=clients,
-            listener=listener,
-        )
+        self.peers.post_office = clients.pubsub
+        self.node.notifications = Notifications(clients.pubsub)
+        took_ms = (clock.now_ns() - began_ns) // 1_000_000
+        _log.info("loaded", extra={"bytes": loading.total_bytes, "took_ms": took_ms})
 
     def _topology_changed(self, topology: Topology) -> None:
-        self._clients.settings_changed(settings_of(topology.settings))
+        self._entrance.clients.settings_changed(settings_of(topology.settings))
+
+    def _view_changed(self) -> None:
+        self.facts.changes.tell()
+        end_moved(self._entrance.clients.pubsub, self.facts)
 
     def _fail(self, error: BaseException) -> None:
         """Stop with `error`: no turn is taken any more, so nothing more is promised."""
@@ -151,7 +153,7 @@ class Process:
         if self._tasks:
             self._tasks[-1].cancel()
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self._server.attach(self.peers)
         self._tasks = [
             asyncio.create_task(self._rooted(self.peers.run()), name="peers"),
@@ -160,16 +162,10 @@ class Process:
         # What was loaded lives long: the collector need not look at it again (correctness E3).
         # And a full collection over all that clients put here would stop the loop for too long;
         # connections free themselves by counting.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 50, 1 << 30)
-        for door, listener, offset in self._doors:
-            await _listen(door, listener, offset)
-        any_key = [(door, listener) for door, listener, offset in self._doors if offset == RESP]
-        for grpc, (door, listener) in zip(self._grpc, any_key, strict=True):
-            grpc.attach(door, self.facts)
-            if listener.name:
-                await _listen(grpc, listener, GRPC)
+        gc.enable()
+        self._entrance.attach(self.facts, Control(self.node, self._stop))
 
     async def _rooted(self, work: Coroutine[None, None, None]) -> None:
         """The root of a task: what it raises stops the node."""
@@ -191,15 +187,16 @@ class Process:
     async def stop(self) -> None:
         """Hand nothing out any more; what was acknowledged is on disk already."""
         await self._hand_over()
-        for door, _, _ in self._doors:
-            await door.close()
-        for grpc in self._grpc:
-            await grpc.close()
+        await self._entrance.close_clients()
         self.peers.close()
         self._tasks[-1].cancel()
         await asyncio.wait(self._tasks)
         self._runtime.close()
         self.node.close()
+
+    def give_up(self) -> None:
+        """It is stopped before it was loaded."""
+        self._runtime.close()
 
     async def _hand_over(self) -> None:
         """What is led here goes to followers first: nobody has to wait for an election then."""
@@ -212,37 +209,10 @@ class Process:
             await self.failed
 
 
-def _door_limits(config: Config) -> DoorLimits:
-    return DoorLimits(
-        reader=ReaderLimits(
-            command_bytes_max=config.command_bytes_max,
-            bulk_bytes_max=config.bulk_bytes_max,
-            elements_max=config.elements_max,
-            inline_bytes_max=config.inline_bytes_max,
-        ),
-        command_timeout_ms=config.command_timeout_ms,
-        transaction_commands_max=config.transaction_commands_max,
-        message_commands_max=config.message_commands_max,
-        clients_max=config.clients_max,
-        output_buffer_bytes_max=config.output_buffer_bytes_max,
-        client_idle_timeout_s=config.client_idle_timeout_s,
-        waiting_bytes_max=config.client_waiting_bytes_max,
-    )
-
-
 def _grpc_bytes_max(config: Config) -> int:
     """No message of a peer or a client is larger, with room for peers that are set differently."""
     largest = config.command_bytes_max + config.append_bytes_max + config.snapshot_chunk_bytes
     return max(largest, GRPC_BYTES_MIN) + GRPC_BYTES_MIN
-
-
-async def _listen(door: Door | HttpDoor | GrpcDoor, listener: Listener, offset: int) -> None:
-    try:
-        await door.listen(listener.host, listener.port + offset)
-    except OSError as error:
-        place = str(Address(listener.host, listener.port + offset))
-        what = f"listen: {listener.name}" if listener.name else "port"
-        raise ConfigError(f"{what}: {place} cannot be bound: {error.strerror}") from error
 
 
 async def serve(config: Config) -> None:
@@ -259,11 +229,14 @@ async def serve(config: Config) -> None:
         shards=config.shards or None,
         incarnation=secrets.randbits(64),
     )
-    http = HttpDoor(config.name)
+    clock = SystemClock()
+    loading = Loading(config.name, clock, shown_config(config), stopping.set)
+    entrance = Entrance(config, loading)
     try:
-        await _serve(config, disk, directory, http, stopping)
+        await entrance.open()
+        await _serve(config, disk, directory, clock, loading, entrance, stopping)
     finally:
-        await http.close()
+        await entrance.close()
         directory.close()
 
 
@@ -271,7 +244,9 @@ async def _serve(
     config: Config,
     disk: RealDisk,
     directory: DataDirectory,
-    http: HttpDoor,
+    clock: SystemClock,
+    loading: Loading,
+    entrance: Entrance,
     stopping: asyncio.Event,
 ) -> None:
     host, port = config.reached_at
@@ -285,48 +260,65 @@ async def _serve(
     )
     server = PeerServer()
     server.add_service(membership_service(bootstrap, server.fail))
-    grpc = GrpcDoor(config.name, config.session_timeout_ms)
-    grpc.address = str(Address(config.host, config.port + GRPC))
-    for service in grpc.services():
+    for service in entrance.grpc.services():
         server.add_service(service)
     await server.start(config.host, config.port + GRPC, _grpc_bytes_max(config))
-    await _listen(http, config.doors[0], HTTP)
     serving = asyncio.create_task(server.run(), name="peer server")
     founding = asyncio.create_task(bootstrap.run(), name="founding")
+
+    def tell() -> None:
+        loading.waiting_for = bootstrap.waiting_for if not founding.done() else []
+        entrance.tell()
+
     try:
-        while not (founding.done() or serving.done() or stopping.is_set()):
-            http.wait_for(bootstrap.waiting_for)
-            grpc.wait_for(bootstrap.waiting_for)
-            await asyncio.wait(
-                {founding, serving},
-                timeout=REPORT_INTERVAL_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        if serving.done():
-            await serving  # Raises what a service raised.
-        if stopping.is_set():
+        if not await _has_ended(founding, serving, stopping, tell):
             return
         process = Process(
             config,
             directory.topology(topology_of(await founding)),
             directory,
             disk=disk,
+            clock=clock,
             server=server,
-            grpc=grpc,
+            entrance=entrance,
             stop=stopping.set,
         )
-        await _run(process, http, serving, stopping)
+        work = asyncio.create_task(process.load(loading), name="loading")
+        try:
+            is_loaded = await _has_ended(work, serving, stopping, tell)
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+        if not is_loaded:
+            process.give_up()
+            return
+        await work
+        await _run(process, serving, stopping)
     finally:
         founding.cancel()
         await asyncio.wait({founding})
         await server.stop()
 
 
-async def _run(
-    process: Process, http: HttpDoor, serving: asyncio.Task[None], stopping: asyncio.Event
-) -> None:
-    await process.start()
-    http.attach(process.facts)
+async def _has_ended(
+    task: asyncio.Task[Any],
+    serving: asyncio.Task[None],
+    stopping: asyncio.Event,
+    tell: Callable[[], None],
+) -> bool:
+    """Waits for `task`; False if the node is to stop before that. Raises what a service raised."""
+    while not (task.done() or serving.done() or stopping.is_set()):
+        tell()
+        await asyncio.wait(
+            {task, serving}, timeout=REPORT_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED
+        )
+    if serving.done():
+        await serving
+    return not stopping.is_set()
+
+
+async def _run(process: Process, serving: asyncio.Task[None], stopping: asyncio.Event) -> None:
+    process.start()
     _log.info("serving", extra={"node": process.node.name, "epoch": process.node.topology.epoch})
     stop = asyncio.create_task(stopping.wait())
     ends: set[asyncio.Future[Any]] = {stop, serving, process.failed}
@@ -344,6 +336,9 @@ def run(config: Config) -> int:
     set_up_logging(config.log_level)
     for line in config.lines():
         _log.info("config %s", line)
+    # What is imported lives as long as the process. Here, since nobody waits for the loop yet.
+    gc.collect()
+    gc.freeze()
     try:
         uvloop.run(serve(config))
     except TrimaranError as error:

@@ -71,11 +71,23 @@ class Listener:
 
 
 def _value(
-    default: Any, text: str, *, at_least: int = 1, flag: str = "", separator: str = ","
+    default: Any,
+    text: str,
+    *,
+    at_least: int = 1,
+    flag: str = "",
+    separator: str = ",",
+    is_secret: bool = False,
 ) -> Any:
     """A dataclass field with what the loader and the help need to know of it."""
-    about = {"help": text, "at_least": at_least, "flag": flag, "separator": separator}
-    return field(default=default, metadata=about)
+    about = {
+        "help": text,
+        "at_least": at_least,
+        "flag": flag,
+        "separator": separator,
+        "is_secret": is_secret,
+    }
+    return field(default=default, metadata=about, repr=not is_secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,12 @@ class Config:
     snapshot_chunk_bytes: int = _value(256 * KIB, "Piece of a snapshot, in the file and sent.")
     snapshot_slice_ms: int = _value(2, "The longest a snapshot holds up the loop at a time.")
 
+    requirepass: str = _value(
+        "",
+        "The password that clients must give; none if empty. Better in the file or a variable than"
+        " as a flag, which others on the machine can see.",
+        is_secret=True,
+    )
     command_timeout_ms: int = _value(
         5_000, "After it a write is answered CLUSTERDOWN or, once proposed, UNCERTAIN."
     )
@@ -152,11 +170,22 @@ class Config:
         100_000, "Commands between MULTI and EXEC: they are carried out in one go."
     )
     clients_max: int = _value(10_000, "Client connections.")
+    waiters_max: int = _value(
+        10_000, "Commands that wait for data: of this node's clients, and at each shard it leads."
+    )
     output_buffer_bytes_max: int = _value(
         256 * MIB, "Unread replies of one client, after which it is disconnected."
     )
     client_waiting_bytes_max: int = _value(
         4 * MIB, "Commands of one client without an answer; then nothing more is read from it."
+    )
+    client_subscriptions_max: int = _value(10_000, "Channels and patterns of one client.")
+    pubsub_buffer_bytes_max: int = _value(
+        32 * MIB, "Unread messages of one subscriber, after which it is disconnected."
+    )
+    pubsub_buffer_messages_max: int = _value(200_000, "How many of them there may be.")
+    pubsub_waiting_bytes_max: int = _value(
+        64 * MIB, "Messages for one peer, or for subscribers here; then who publishes waits."
     )
     client_idle_timeout_s: int = _value(
         0, "A client silent for so long is disconnected; 0 is never.", at_least=0
@@ -193,6 +222,8 @@ class Config:
             shown = value
             if isinstance(value, tuple):
                 shown = one.metadata["separator"].join(map(str, value))
+            if one.metadata["is_secret"] and value:
+                shown = "(set)"
             yield f"{one.name} = {shown}"
 
 
@@ -328,7 +359,7 @@ def _read_flags(arguments: Sequence[str], faults: list[str]) -> dict[str, Any]:
         flag, has_value, value = word.partition("=")
         key = flag[2:].replace("-", "_")
         if not flag.startswith("--") or key not in known:
-            faults.append(f"{word}: there is no such option")
+            faults.append(f"{flag}: there is no such option")
             continue
         if not has_value:
             if not rest or rest[0].startswith("--"):
@@ -378,6 +409,8 @@ def _store(key: str, raw: Any, place: str, values: dict[str, Any], faults: list[
             )
             return
         one = next(one for one in fields(Config) if _key(one) == key)
+        if one.metadata["is_secret"] and not isinstance(raw, str):
+            raise ValueError("is not a text")  # noqa: TRY301  # Without showing it.
         values[one.name] = _PARSERS[str(one.type)](raw)
     except ValueError as error:
         faults.append(f"{place}: {error}")

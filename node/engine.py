@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from ..cluster.slots import META_SHARD, ShardId
 from .errors import Overloaded
+from .evicting import Evictor
 from .gate import HOLD_MAX_NS, Gate, Gather
 from .histogram import Histogram
 from .raft.types import AppendEntries, InstallSnapshot, Message, NodeId, Ready
+from .slices import Slice
 from .storage.wal import Log, ShardSave, Staged
 
 if TYPE_CHECKING:
@@ -30,9 +32,14 @@ if TYPE_CHECKING:
 
 NOT_ARMED = 1 << 63  # Later than any timer.
 HALTED_SHARE = 0.25  # Of log_memory_bytes.
-EXPIRE_KEYS_MAX = 1024  # Removed at a time: two to three milliseconds.
+# Keys named in one round of expiry, about a millisecond's work on every replica at the same time,
+# and how often a round may begin: 25,000 keys a second, so that others notice little of it.
+EXPIRE_KEYS_MAX = 512
+EXPIRE_EVERY_NS = 20_000_000
 EXPIRY_WAIT_NS = 100_000_000
-APPLY_BYTES = 128 << 10  # Of entries in one go: a few milliseconds, if the commands are small.
+FREE_NS = 2_000_000  # Of a tick, for what was removed and is large,
+FREE_PIECES_MAX = 4_096  # and so many pieces of it at most.
+SLICE_NS = 2_000_000  # Of applying entries and serving reads, before others have their turn.
 
 _log = logging.getLogger(__name__)
 
@@ -96,9 +103,11 @@ class Engine:
         self._transport = transport
         self._log = log
         self.gate = Gate(config.batch_gate_max_ns)
+        self.evictor = Evictor(self.shards, name)
+        self._up: dict[NodeId, None] = {}  # Peers whose streams are live.
         self._dirty: dict[ShardId, Shard] = {}
-        self._behind: dict[ShardId, Shard] = {}  # Committed and not applied: too long for a turn.
-        self._apply_left = 0  # Bytes of entries this turn may still apply.
+        self._behind: dict[ShardId, Shard] = {}  # What they have to do is too long for a turn.
+        self._slice = Slice(clock.now_ns)  # One for all shards.
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
         self._reading: dict[ShardId, Shard] = {}  # A round of theirs is on its way.
@@ -127,6 +136,9 @@ class Engine:
 
     def add(self, shard: Shard) -> None:
         self.shards[shard.id] = shard
+        now = self._clock.now_ns()
+        for node in self._up:  # At a founding they are there before the replicas are.
+            shard.core.reachable(node, now)
         self.touch(shard)
 
     def submit(self, shard: Shard, request: Request) -> None:
@@ -170,14 +182,22 @@ class Engine:
         )
 
     def peer_up(self, node: NodeId) -> None:
+        self._up[node] = None
+        self.probe(node)
+
+    def probe(self, node: NodeId) -> None:
+        """Whatever was on its way to `node` may be lost, and it can be reached now."""
         now = self._clock.now_ns()
         for shard in self.shards.values():
             shard.core.reachable(node, now)
             self.touch(shard)
 
     def peer_down(self, node: NodeId) -> None:
+        self._up.pop(node, None)
         for shard in self.shards.values():
             shard.core.unreachable(node)
+            if shard.turns:
+                shard.turns.node_left(node, self._clock.now_ns())
             self.touch(shard)
 
     def tick(self) -> None:
@@ -194,6 +214,8 @@ class Engine:
             if not shard.is_idle:
                 shard.time_out(now)
                 self._dirty[shard.id] = shard
+            if shard.turns:
+                shard.look_after_turns(now)
             if shard.has_waiting_writes and shard.is_leader:
                 self._with_inbox[shard.id] = shard
         self.log_memory_bytes = sum(
@@ -201,6 +223,8 @@ class Engine:
         )
         if self.snapshotting is not None:
             self.snapshotting.tick(now)
+        self.evictor.tick(now)
+        self._free()
         self._expire()
         self._turn(is_tick=True)
 
@@ -222,10 +246,12 @@ class Engine:
 
     def _turn(self, *, is_tick: bool = False) -> None:
         self.counters.turns += 1
-        self._apply_left = APPLY_BYTES
+        self._slice.begin(SLICE_NS)
         self._drain()
         if self._expiring or self._has_more_due:
             self._expire()
+        if self.evictor.is_on:
+            self._evict()
         self._propose()
         self._start_reads()
         self._drain()
@@ -248,45 +274,52 @@ class Engine:
         for message in ready.send_now:
             self._send(shard, message)
         self._collect(shard, ready)
-        now = self._clock.now_ns()
+        for barrier in ready.reads:
+            shard.pass_reads(barrier.token, barrier.index)
         if ready.committed:
             shard.commit(ready.committed)
-            self._apply(shard, now)
-        if ready.reads:
-            wall_ms = self._clock.wall_ms()
-            for barrier in ready.reads:
-                shard.serve_reads(barrier.token, barrier.index, now, wall_ms)
-            if shard.has_waiting_writes:  # A read met a due key and waits for its expiry.
-                self._with_inbox[shard.id] = shard
+            self._apply(shard)
+        if shard.has_passed_reads:
+            self._serve(shard)
         if ready.reads_failed:
             shard.fail_reads(ready.reads_failed)
 
-    # --- Apply, in slices: a long suffix must not hold up heartbeats (correctness E3).
+    # --- Applying and serving, in slices: a long suffix, a long entry or thousands of reads at once
+    # must not hold up heartbeats, votes and other shards (correctness E3).
 
-    def _apply(self, shard: Shard, now_ns: int) -> None:
-        """Apply what the turn has time for; the rest waits for its own turns."""
+    def _apply(self, shard: Shard) -> None:
+        """Apply what there is time for; the rest waits for its own turns."""
         was_halted = shard.halted is not None
-        if self._apply_left > 0:
-            self._apply_left -= shard.apply_some(self._apply_left, now_ns)
+        shard.apply_some(self._slice, self._clock.now_ns())
         if shard.halted is not None and not was_halted:
             place = {"shard": shard.id, "index": shard.applied_index + 1}
             _log.critical("shard halted", extra=place, exc_info=shard.halted)
         if shard.id == META_SHARD:
             self.meta_applied(shard)
+        self._note_behind(shard)
+
+    def _serve(self, shard: Shard) -> None:
+        shard.serve_some(self._slice, self._clock.now_ns(), self._clock.wall_ms())
+        if shard.has_waiting_writes:  # A read met a due key and waits for its expiry.
+            self._with_inbox[shard.id] = shard
+        self._note_behind(shard)
+
+    def _note_behind(self, shard: Shard) -> None:
         if shard.is_behind:
             if not self._behind:
-                self._runtime.call_soon(self._apply_behind)
+                self._runtime.call_soon(self._catch_up)
             self._behind[shard.id] = shard
 
-    def _apply_behind(self) -> None:
+    def _catch_up(self) -> None:
+        """A slice for what did not fit into a turn, half of it for entries and half for reads: a
+        long suffix must not hold up the reads that wait for none of it."""
         behind, self._behind = self._behind, {}
+        share_ns = SLICE_NS // len(behind) // 2
         for shard in behind.values():
-            now = self._clock.now_ns()
-            self._apply_left = APPLY_BYTES // len(behind) + 1
-            self._apply(shard, now)
-            shard.serve_passed_reads(now, self._clock.wall_ms())
-            if shard.has_waiting_writes:
-                self._with_inbox[shard.id] = shard
+            self._slice.begin(share_ns)
+            self._apply(shard)
+            self._slice.begin(share_ns)
+            self._serve(shard)
         self.wake()
 
     def _collect(self, shard: Shard, ready: Ready) -> None:
@@ -326,7 +359,7 @@ class Engine:
 
     def _expire(self) -> None:
         """Have keys that are due removed, so many at a time over all shards that no turn is long,
-        and half of the time nothing: a million may be due in the same second."""
+        and most of the time nothing: a million may be due in the same second."""
         now = self._clock.now_ns()
         if self._expiring:
             took_ns = now - self._expiry_began_ns
@@ -334,7 +367,10 @@ class Engine:
             if took_ns < EXPIRY_WAIT_NS and any(one.is_expiring for one in self._expiring):
                 return
             self._expiring = []
-            self._expires_next_ns = now + took_ns
+            rest_ns = max(took_ns, EXPIRE_EVERY_NS - took_ns)
+            self._expires_next_ns = now + rest_ns
+            if self._has_more_due:
+                self._runtime.call_later(rest_ns, self.wake)
         if now < self._expires_next_ns or not self.drives_expiry:
             return
         wall_ms = self._clock.wall_ms()
@@ -354,6 +390,24 @@ class Engine:
     def _turn_to_expire(self, shard: Shard) -> tuple[bool, ShardId]:
         """First those behind the one that was last, so that each has its turn."""
         return shard.id <= self._expired_last, shard.id
+
+    # --- Memory.
+
+    def _evict(self) -> None:
+        """Have keys named that make room, when there is too little (`evicting.py`)."""
+        now = self._clock.now_ns()
+        deadline_ns = now + self._config.election_timeout_ns * 4
+        for shard in self.evictor.turn(now, deadline_ns):
+            self._with_inbox[shard.id] = shard
+
+    def _free(self) -> None:
+        """Free a part of what was removed and is large."""
+        until_ns = self._clock.now_ns() + FREE_NS
+        left = FREE_PIECES_MAX
+        for shard in self.shards.values():
+            while shard.keys.has_trash and left and self._clock.now_ns() < until_ns:
+                shard.keys.free_some(1)
+                left -= 1
 
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ..cluster.topology import NodeInfo, Topology
     from .clock import Clock
+    from .commands.blocking import Waiting
+    from .config import Config
     from .doors.door import Clients
     from .node import Node
     from .peers import Peers
@@ -95,6 +97,10 @@ class Facts:
     def topology(self) -> Topology:
         return self._node.topology
 
+    @property
+    def is_full(self) -> bool:
+        return self._node.engine.evictor.pressure.is_full
+
     def wall_us(self) -> int:
         return self._clock.wall_us()
 
@@ -105,6 +111,12 @@ class Facts:
             # A door would end one client and go on, on a node that is half-way through something.
             self._fail(error)
             raise
+
+    def cancel(self, wait: Request) -> None:
+        self._node.router.cancel(wait)
+
+    def may_have(self, shard: ShardId, db: int, waiting: Waiting) -> bool:
+        return self._node.router.may_have(shard, db, waiting)
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -121,14 +133,7 @@ class Facts:
         return self._report.applied_total()
 
     def config(self) -> Mapping[str, str]:
-        config = self._node.config
-        return {
-            "appendfsync": "always" if config.fsync == "always" else "no",
-            "dir": config.data_dir,
-            "bind": config.host,
-            "hz": str(1000 // config.tick_interval_ms or 1),
-            "cluster-node-timeout": str(config.election_timeout_ms),
-        }
+        return shown_config(self._node.config)
 
     def links(self) -> Sequence[LinkFacts]:
         return [
@@ -187,6 +192,17 @@ class Facts:
             "is_up": self.is_reachable(one.name),
             "memory_bytes": resident_bytes() if one.name == self.name else None,
         }
+
+
+def shown_config(config: Config) -> dict[str, str]:
+    """The parameters of CONFIG GET that follow from start options."""
+    return {
+        "appendfsync": "always" if config.fsync == "always" else "no",
+        "dir": config.data_dir,
+        "bind": config.host,
+        "hz": str(1000 // config.tick_interval_ms or 1),
+        "cluster-node-timeout": str(config.election_timeout_ms),
+    }
 
 
 def _shard_status(shard: Shard) -> dict[str, Any]:

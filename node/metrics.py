@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from ..cluster.commands import READ, WRITE
+from ..cluster.command import LOGGED, READ, WRITE
 from ..cluster.slots import META_SHARD
 from .doors.info import REDIS_VERSION, VERSION
 from .doors.stats import find_row
@@ -97,6 +97,15 @@ def _of_engine(node: Node) -> Iterator[Metric]:
     yield _counter("snapshots_installed", "Snapshots installed.", node.snapshotting.installed)
     yield _gauge("log_disk_bytes", "The log's files.", node.log.bytes_on_disk)
     yield _gauge("log_memory_bytes", "Entries held in memory.", node.engine.log_memory_bytes)
+    evictor = node.engine.evictor
+    yield _counter("eviction_rounds", "Rounds of eviction begun here.", evictor.rounds)
+    yield _gauge("is_memory_full", "1: what needs memory is refused.", evictor.pressure.is_full)
+    turns = [shard.turns for shard in node.engine.shards.values()]
+    yield _gauge("waiters", "Waits for data on shards led here.", sum(map(len, turns)))
+    yield _counter("turns", "Clients told that there is data.", sum([one.given for one in turns]))
+    yield _counter(
+        "turns_missed", "Turns that nobody took in time.", sum([one.missed for one in turns])
+    )
     yield _gauge("topology_epoch", "Epoch of the topology.", node.topology.epoch)
 
 
@@ -105,7 +114,14 @@ def _of_clients(clients: Clients) -> Iterator[Metric]:
     yield _counter("commands", "Commands taken from clients.", clients.commands)
     yield _counter("connections", "Clients accepted.", clients.connections)
     yield _counter("connections_rejected", "Clients over clients_max.", clients.rejected)
+    pubsub = clients.pubsub.counters
+    yield _counter("pubsub_published", "Messages published here.", pubsub.published)
+    yield _counter("pubsub_delivered", "Messages given to subscribers here.", pubsub.delivered)
+    yield _counter("pubsub_sent", "Messages sent to other nodes.", pubsub.sent)
+    yield _counter("pubsub_lost", "Messages that found no room on their way.", pubsub.lost)
+    yield _counter("pubsub_slow", "Subscribers ended: they read too slowly.", pubsub.slow)
     yield _gauge("clients", "Clients connected.", len(everyone))
+    yield _gauge("clients_blocked", "Clients that wait for data.", clients.blockers.clients)
     yield _counter("clients_received_bytes", "From RESP clients.", clients.input_bytes)
     yield _counter("clients_sent_bytes", "To RESP clients.", clients.output_bytes)
     yield _gauge(
@@ -154,7 +170,7 @@ def _of_commands(clients: Clients) -> Iterator[Metric]:
 def _family(name: bytes) -> str:
     row = find_row(name)
     flags = 0 if row is None else row.flags
-    return "write" if flags & WRITE else "read" if flags & READ else "other"
+    return "write" if flags & (WRITE | LOGGED) else "read" if flags & READ else "other"
 
 
 def _of_shards(node: Node) -> Iterator[Metric]:
@@ -176,6 +192,9 @@ def _of_shards(node: Node) -> Iterator[Metric]:
     expired = CounterMetricFamily(
         "trimaran_shard_expired_keys", "Removed here because they were due.", labels=labels
     )
+    evicted = CounterMetricFamily(
+        "trimaran_shard_evicted_keys", "Removed here to make room.", labels=labels
+    )
     memory = GaugeMetricFamily("trimaran_shard_memory_bytes", "Counted.", labels=labels)
     commands = CounterMetricFamily(
         "trimaran_shard_commands_applied", "Commands applied.", labels=labels
@@ -194,6 +213,7 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         keys.add_metric(label, sum([data.count(db) for db in data.databases]))
         expiring.add_metric(label, sum([data.expiring(db)[0] for db in data.databases]))
         expired.add_metric(label, data.expired)
+        evicted.add_metric(label, data.evicted)
         memory.add_metric(label, data.memory_bytes)
         commands.add_metric(label, shard.commands_applied)
         strays.add_metric(label, core.dropped_messages)
@@ -201,7 +221,7 @@ def _of_shards(node: Node) -> Iterator[Metric]:
         if matches:
             lag.add_metric(label, core.last.index - min(matches))
     yield from (term, leads, halted, applied, commit, lag)
-    yield from (keys, expiring, expired, memory, commands, strays)
+    yield from (keys, expiring, expired, evicted, memory, commands, strays)
 
 
 def _of_peers(peers: Peers) -> Iterator[Metric]:

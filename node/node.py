@@ -1,8 +1,8 @@
 """A whole node but for its doors and its wires: what `__main__` starts and the simulator drives.
 
-Opening it is one synchronous act: replay the log, load the newest snapshot of each shard, make the
-cores, and create the replicas the topology gives to a node that has none yet. From then on it lives
-from `tick` and from what the transport brings. Read `engine.py` next.
+`loading.py` makes one: it opens the log, then has the node load the newest snapshot of each shard,
+make the cores, and create the replicas the topology gives to a node that has none yet. From then on
+it lives from `tick` and from what the transport brings. Read `engine.py` next.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
-from ..cluster.settings import pack_settings
+from ..cluster.settings import pack_settings, settings_of
 from ..cluster.slots import META_SHARD, ShardId
 from ..cluster.topology import Topology
 from .commands.internal import PUT_TOPOLOGY, read_topology
@@ -45,12 +46,18 @@ from .settings_changes import SettingsChanges
 from .shard import Shard, ShardLimits
 from .snapshotting import SnapshotConfig, Snapshotting
 from .storage.snapshots import Snapshots
-from .storage.wal import Created, Log, LogOptions, ShardSave
+from .storage.wal import Created, Log, RestoredShard, ShardSave
 
 if TYPE_CHECKING:
     from .clock import Clock
     from .config import Config
-    from .storage.disk import Disk
+    from .notifications import Notifications
+    from .steps import Steps
+    from .storage.snapshots import SnapshotReader
+
+# How much of a snapshot is loaded in one step: about a millisecond's worth of small keys.
+STEP_BYTES = 16 << 10
+STEP_BUCKETS = 4  # Of keys, whose digest is computed; each holds up to 1,024.
 
 _log = logging.getLogger(__name__)
 
@@ -120,15 +127,29 @@ class IncomingSnapshot:
         self._file.abort()
 
 
+def load_snapshot(snapshots: Snapshots, shard: ShardId, keys: Keyspace) -> Steps[None]:
+    """Fill `keys` from the newest snapshot of a shard, and check that it is what was written."""
+    reader: SnapshotReader = yield partial(snapshots.read, shard)
+    while (chunk := (yield reader.next_chunk)) is not None:
+        for start in range(0, len(chunk), STEP_BYTES):
+            part = chunk[start : start + STEP_BYTES]
+            keys.load(part)
+            yield len(part)
+    keys.finish_load()
+    while keys.digest_some(STEP_BUCKETS):
+        yield 0
+    reader.check_digest(keys.digest())
+
+
 class Node:
     def __init__(
         self,
         config: Config,
         topology: Topology,
         *,
-        directory: str,
         memory: NodeMemory,
-        disk: Disk,
+        log: Log,
+        snapshots: Snapshots,
         clock: Clock,
         runtime: Runtime,
         transport: NodeTransport,
@@ -140,6 +161,7 @@ class Node:
         self.topology = topology
         self.parts = parts or Parts()
         self.leaders = Leaders()
+        self.notifications: Notifications | None = None  # Once there are doors.
         self.topology_changed: Callable[[Topology], None] = lambda _topology: None
         # Topology, leaders or who is reachable: whoever shows them to clients looks again.
         self.view_changed: Callable[[], None] = lambda: None
@@ -152,18 +174,8 @@ class Node:
         self._learning = topology  # The newest one on its way to our disk, or there.
         self._topology_raw: bytes | None = None
         self._is_putting_topology = False
-        self.snapshots = self.parts.snapshots(disk, directory, cluster_id=topology.cluster_id)
-        self.log, found = self.parts.log.open(
-            disk,
-            f"{directory}/log",
-            cluster_id=topology.cluster_id,
-            snapshots=self.snapshots.metas(),
-            options=LogOptions(
-                segment_bytes=config.segment_bytes,
-                segments_kept=max(2, config.log_disk_bytes // config.segment_bytes),
-                is_synced=config.fsync == "always",
-            ),
-        )
+        self.snapshots = snapshots
+        self.log = log
         self.engine = Engine(
             self.name,
             EngineConfig(
@@ -177,6 +189,7 @@ class Node:
             transport=transport,
             log=self.log,
         )
+        self.engine.evictor.settings = settings_of(topology.settings)
         self.snapshotting = Snapshotting(
             self.engine,
             SnapshotConfig(
@@ -190,7 +203,7 @@ class Node:
             transport=transport,
             log=self.log,
             snapshots=self.snapshots,
-            make_keyspace=lambda _shard: self.parts.keyspace(),
+            make_keyspace=self._make_keyspace,
         )
         self.router = Router(
             self.name,
@@ -224,33 +237,33 @@ class Node:
         self.saving = Saving(self.engine, self.snapshotting, clock)
         self.engine.leader_changed = self._leader_changed
         self.engine.meta_applied = self._meta_applied
-        missing = self._missing(found.keys())
-        if memory.is_started and missing:
-            lost = ", ".join("meta" if one == META_SHARD else str(one) for one in missing)
-            raise IdentityError(
-                f"{directory}/log is damaged: it knows nothing of shards {lost}, whose votes it "
-                "held. A node without its memory may not vote under its old identity: put the log "
-                "back as it was, or move the directory away and have the node admitted anew"
-            )
-        for shard_id, one in found.items():
-            self._restore(shard_id, one.replica, one.restored)
-        if not memory.is_started:
-            self._create(missing)
 
     # --- Starting.
 
-    def _restore(self, shard_id: ShardId, replica: ReplicaId, restored: Restored) -> None:
-        """A replica as the disk knows it: newest snapshot, then the log behind it (L5)."""
-        keys = self.parts.keyspace()
-        if restored.snapshot.id != ZERO:
-            reader = self.snapshots.read(shard_id)
-            while (chunk := reader.next_chunk()) is not None:
-                keys.load(chunk)
-            keys.finish_load()
-            reader.check_digest(keys.digest())
-        self.engine.add(self._make_shard(shard_id, replica, restored, keys))
-        if shard_id == META_SHARD:
-            self._read_topology(keys)
+    def restore(self, found: Mapping[ShardId, RestoredShard], place: str) -> Steps[None]:
+        """Every replica as the disk knows it; once, before anything else. `place` is the log's."""
+        missing = self._missing(found.keys())
+        if self._memory.is_started and missing:
+            lost = ", ".join("meta" if one == META_SHARD else str(one) for one in missing)
+            raise IdentityError(
+                f"{place} is damaged: it knows nothing of shards {lost}, whose votes it "
+                "held. A node without its memory may not vote under its old identity: put the log "
+                "back as it was, or move the directory away and have the node admitted anew"
+            )
+        shards: list[Shard] = []
+        for shard_id, one in found.items():
+            keys = self._make_keyspace(shard_id)
+            if one.restored.snapshot.id != ZERO:  # Newest snapshot, then the log behind it (L5).
+                yield from load_snapshot(self.snapshots, shard_id, keys)
+            shards.append(self._make_shard(shard_id, one.replica, one.restored, keys))
+            yield 0
+        # From here on in one go: no core may act before all of them are there.
+        for shard in shards:
+            self.engine.add(shard)
+            if shard.id == META_SHARD:
+                self._read_topology(shard.keys)
+        if not self._memory.is_started:
+            self._create(missing)
 
     def _make_shard(
         self, shard_id: ShardId, replica: ReplicaId, restored: Restored, keys: Keyspace
@@ -273,10 +286,14 @@ class Node:
             cluster_id=self.topology.cluster_id,
             core=core,
             keys=keys,
-            limits=ShardLimits(config.uncommitted_bytes_max, config.append_bytes_max),
+            limits=ShardLimits(
+                config.uncommitted_bytes_max, config.append_bytes_max, config.waiters_max
+            ),
             seeds=Random(self._seeds.getrandbits(64)),
             refuse=self.router.refuse,
             settings=lambda: self._settings,
+            notifications=lambda: self.notifications,
+            pressure=self.engine.evictor.pressure,
         )
 
     def _missing(self, found: Collection[ShardId]) -> dict[ShardId, ReplicaId]:
@@ -318,7 +335,12 @@ class Node:
             self._voter(one.replica, one.node) for one in self.topology.replicas_of(shard_id)
         )
         restored = Restored(HardState(0, NOBODY), SnapshotMeta(ZERO, voters), ())
-        return self._make_shard(shard_id, replica, restored, self.parts.keyspace())
+        return self._make_shard(shard_id, replica, restored, self._make_keyspace(shard_id))
+
+    def _make_keyspace(self, shard_id: ShardId) -> Keyspace:
+        keys = self.parts.keyspace()
+        keys.owner = (shard_id, self.topology.shards)
+        return keys
 
     def _voter(self, replica: int, name: str) -> Voter:
         info = self.topology.node(name)
@@ -395,6 +417,7 @@ class Node:
     def _topology_saved(self, topology: Topology) -> None:
         self.topology = topology
         self._settings = pack_settings(topology.settings)
+        self.engine.evictor.settings = settings_of(topology.settings)
         _log.info("topology", extra={"epoch": topology.epoch})
         self._transport.update_topology(topology)
         self.topology_changed(topology)
@@ -473,7 +496,7 @@ class Node:
 
     def messages_dropped(self, node: NodeId) -> None:
         """What was queued for `node` is lost: cores that lead ask it anew where it stands (R6)."""
-        self.engine.peer_up(node)
+        self.engine.probe(node)
 
     def topology_received(self, topology: Topology) -> None:
         # Also if we hold the meta group: our replica of it may lag behind what was agreed on.

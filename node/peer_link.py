@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 # One frame, unless a single message is larger (see pieces.py): read in one go, so it must not hold
 # up heartbeats.
 BATCH_BYTES_MAX = 512 << 10
+POSTS_ROOM = 64 << 10  # Of a frame: entries that never end must not keep messages of channels back.
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
 # Some of the commands may have written.
@@ -120,6 +121,7 @@ class LinkOwner(Protocol):
     @property
     def leaders(self) -> Leaders: ...
     def link_changed(self, link: Link) -> None: ...
+    def posts_left(self, link: Link) -> None: ...
 
 
 class Link:
@@ -155,8 +157,12 @@ class Link:
         self._patient: list[tuple[ShardId, Message]] = []  # These alone are no reason to send.
         self._forwards: deque[_Forward] = deque()
         self._answers: deque[_Answer] = deque()
+        self._posts: deque[_Forward] = deque()
+        self.post_bytes = 0  # Of those; they are part of `queue_bytes`.
         self._cutting: _Cut | None = None  # A large message on its way;
-        self._cuts = deque((self._cut_append, self._cut_answer, self._cut_forward))  # the next.
+        self._cuts = deque(  # the next.
+            (self._cut_append, self._cut_answer, self._cut_forward, self._cut_post)
+        )
         self._bounced: list[Answer] = []
         self._leaders: dict[ShardId, Led] = {}  # To be told with the next frame.
         self._tells_leaders = False
@@ -213,6 +219,16 @@ class Link:
         self.queue_bytes += size
         self._answers.append((answer, size))
 
+    def post(self, parts: list[bytes]) -> bool:
+        """Send what pub/sub has to say, packed, behind all it said before; False if it is lost."""
+        size = sum(map(len, parts)) + MESSAGE_BYTES
+        if not self._has_room(size):
+            return False
+        self.queue_bytes += size
+        self.post_bytes += size
+        self._posts.append((parts, size))
+        return True
+
     def tell(self, one: Led, *, is_urgent: bool = True) -> None:
         """Say who leads a shard, at the next flush or with the next frame there is. Bounded by the
         shards there are; on a new stream all is said."""
@@ -267,6 +283,7 @@ class Link:
             or self._control
             or self._forwards
             or self._answers
+            or self._posts
             or self._cutting
             or self._tells_leaders
             or self._tells_epoch
@@ -281,11 +298,12 @@ class Link:
 
     def drop_queue(self) -> None:
         """The log stream broke: what waited for it is lost, and the cores will be told."""
-        for queue in (self._appends, self._control, self._patient, self._forwards, self._answers):
+        queues = (self._appends, self._control, self._patient, self._forwards, self._answers)
+        for queue in (*queues, self._posts):
             self.counters.dropped += len(queue)
             queue.clear()
         self._cutting = None
-        self.queue_bytes = 0
+        self.queue_bytes = self.post_bytes = 0
         self._sends_patient = False
 
     # --- Frames, asked for by the streams' writers.
@@ -315,6 +333,12 @@ class Link:
         if answers:
             batch.answers = pack_answers([answer for answer, _ in answers])
             room -= sum([size for _, size in answers])
+        posts = self._take(self._posts, max(room, POSTS_ROOM))
+        if posts:
+            batch.posts = join_packed([b"".join(parts) for parts, _ in posts])
+            room -= len(batch.posts)
+            self.post_bytes -= sum([size for _, size in posts])
+            self._owner.posts_left(self)
         for shard, message, _ in self._take(self._appends, room):
             put_message(batch.messages.add(), shard, message)
         return frame.SerializeToString()
@@ -382,6 +406,14 @@ class Link:
             return None
         parts, size = self._forwards.popleft()
         return _Cut(self._forwards, Cutting([Whole(pb.FORWARDS, parts)]), size)
+
+    def _cut_post(self) -> _Cut | None:
+        if not (self._posts and _is_cut(self._posts[0])):
+            return None
+        parts, size = self._posts.popleft()
+        self.post_bytes -= size
+        self._owner.posts_left(self)
+        return _Cut(self._posts, Cutting([Whole(pb.POSTS, [join_packed([b""]), *parts])]), size)
 
     def _next_control_frame(self) -> bytes | None:
         if not (self._control and self._is_backed_up):

@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol  # Any: posts hold values of several kinds.
 
 from google.protobuf.message import DecodeError
 
@@ -34,6 +34,7 @@ from .wire import (
     take_messages,
     unpack_answers,
     unpack_forwards,
+    unpack_posts,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +90,26 @@ class PeerHandler(Protocol):
         ...
 
 
+class PostOffice(Protocol):
+    """Pub/sub, as far as it speaks with that of other nodes. Called on the loop."""
+
+    def stream_began(self, node: NodeId) -> None:
+        """What is posted to `node` from now on comes behind nothing that was posted before."""
+        ...
+
+    def posts_received(self, node: NodeId, posts: Sequence[Sequence[Any]]) -> None:
+        """In the order in which `node` posted them."""
+        ...
+
+    def posts_left(self, node: NodeId) -> None:
+        """Something that was posted to `node` is on its way."""
+        ...
+
+    def peer_changed(self, node: NodeId) -> None:
+        """It is up or down now, or has left the topology."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PeersConfig:
     queue_bytes_max: int = 256 << 20
@@ -121,6 +142,7 @@ class Peers:
         self.local = local
         self.sink: SnapshotSink  # Both from `attach`.
         self._handler: PeerHandler
+        self.post_office: PostOffice | None = None  # Without one nobody posts.
         self.links: dict[NodeId, Link] = {}
         self.refused: dict[str, int] = {}  # Hellos refused here, by who it said it was.
         self.offsets = ClockOffsets()
@@ -138,6 +160,7 @@ class Peers:
         self._group: asyncio.TaskGroup | None = None
         self._closing = asyncio.Event()
         self._refusals: dict[str, str] = {}
+        self._has_posted: set[NodeId] = set()  # Their log streams are those of `stream_began`.
         for info in topology.nodes:
             self._add(info, (addresses or {}).get(NodeId(info.name)))
 
@@ -215,6 +238,19 @@ class Peers:
         if link is not None:
             link.answer(answer)
             self._touched[node] = link
+
+    def post(self, node: NodeId, parts: list[bytes]) -> bool:
+        """Post something to the pub/sub of `node`; False if it is lost."""
+        link = self.links.get(node)
+        if link is None or not link.post(parts):
+            return False
+        self._touched[node] = link
+        return True
+
+    def post_bytes(self, node: NodeId) -> int:
+        """What was posted to `node` and has not left."""
+        link = self.links.get(node)
+        return 0 if link is None else link.post_bytes
 
     def send_snapshot(
         self, node: NodeId, shard: ShardId, message: InstallSnapshot, path: str
@@ -319,7 +355,16 @@ class Peers:
         """A stream to the peer went live or broke."""
         if not link.log.is_live:
             link.drop_queue()
+            self._has_posted.discard(link.node)
+        elif self.post_office is not None and link.node not in self._has_posted:
+            self._has_posted.add(link.node)
+            self.post_office.stream_began(link.node)
         self._update(link)
+
+    def posts_left(self, link: Link) -> None:
+        """Some of what was posted to the peer has left."""
+        if self.post_office is not None:
+            self.post_office.posts_left(link.node)
 
     def _update(self, link: Link) -> None:
         nonces = {
@@ -340,6 +385,8 @@ class Peers:
         if self._closing.is_set():
             return
         _log.info("peer up" if is_up else "peer down", extra={"peer": link.node})
+        if self.post_office is not None:
+            self.post_office.peer_changed(link.node)
         if is_up:
             self._handler.peer_up(link.node)
         else:
@@ -460,6 +507,8 @@ class Peers:
                     self._handler.receive_forwards(link.node, unpack_forwards(data))
                 case pb.ANSWERS, data:
                     self._handler.receive_answers(link.node, unpack_answers(data))
+                case pb.POSTS, data:
+                    self._receive_posts(link.node, data)
         if batch.messages:
             messages = take_messages(batch.messages, arriving.entries)
             self._handler.receive(link.node, messages)
@@ -467,6 +516,12 @@ class Peers:
             self._handler.receive_answers(link.node, unpack_answers(batch.answers))
         if batch.forwards:
             self._handler.receive_forwards(link.node, unpack_forwards(batch.forwards))
+        if batch.posts:
+            self._receive_posts(link.node, batch.posts)
+
+    def _receive_posts(self, node: NodeId, data: bytes) -> None:
+        if self.post_office is not None:
+            self.post_office.posts_received(node, unpack_posts(data))
 
     def _is_for_us(self, link: Link, inbound: Inbound, batch: pb.Batch) -> bool:
         return (

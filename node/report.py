@@ -147,7 +147,9 @@ class Report:
             "mem_aof_buffer": memory.log,
             "mem_allocator": "pymalloc",
             "active_defrag_running": 0,
-            "lazyfree_pending_objects": 0,
+            "lazyfree_pending_objects": sum(
+                [shard.keys.trash for shard in self._node.engine.shards.values()]
+            ),
             "lazyfreed_objects": 0,
         }
 
@@ -204,6 +206,7 @@ class Report:
                 for name in ("input", "output", "input_repl", "output_repl")
             },
             "expired_keys": counts.expired,
+            "evicted_keys": counts.evicted,
             "keyspace_hits": counts.hits,
             "keyspace_misses": counts.misses,
         }
@@ -231,31 +234,32 @@ class Report:
 
 class _Counts:
     """What keyspaces count, added up over all that this node held or led; set back by CONFIG
-    RESETSTAT. A key that expires is counted by the leader alone."""
+    RESETSTAT. A key that expires or is evicted is counted by the leader alone."""
 
     def __init__(self, node: Node) -> None:
-        self.expired = self.hits = self.misses = 0
+        self.expired = self.evicted = self.hits = self.misses = 0
         self._node = node
-        self._seen: dict[ShardId, tuple[int, int, int]] = {}
+        self._seen: dict[ShardId, tuple[int, int, int, int]] = {}
 
     def update(self) -> None:
         for shard in self._node.engine.shards.values():
             keys = shard.keys
-            now = (keys.expired, keys.hits, keys.misses)
+            now = (keys.expired, keys.evicted, keys.hits, keys.misses)
             before = self._seen.get(shard.id)
             if now == before:
                 continue
             if before is None or now < before:  # A snapshot has replaced the keyspace.
-                before = (0, 0, 0)
+                before = (0, 0, 0, 0)
             self._seen[shard.id] = now
             if shard.is_leader:
                 self.expired += now[0] - before[0]
-            self.hits += now[1] - before[1]
-            self.misses += now[2] - before[2]
+                self.evicted += now[1] - before[1]
+            self.hits += now[2] - before[2]
+            self.misses += now[3] - before[3]
 
     def reset(self) -> None:
         self.update()
-        self.expired = self.hits = self.misses = 0
+        self.expired = self.evicted = self.hits = self.misses = 0
 
 
 def resident_bytes() -> int:

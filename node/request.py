@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from ..proto.reply import Reply
+    from .data.waiters import WaiterId
     from .errors import OutcomeUnknown, Unavailable
 
 COMMAND_COST = 32  # What a command costs beside its arguments, about.
@@ -69,6 +70,7 @@ class Request:
     session: int = 0  # The session's id on this shard; 0 is none.
     sequence: int = 0  # Of the first command; the others follow it one by one.
     floor: int = 0  # The lowest sequence whose answer the sender has not seen.
+    waiter: WaiterId | None = None  # Of a command that may wait for data; see `turns.py`.
     _size_bytes: int = 0
 
     @property
@@ -93,6 +95,7 @@ class Forward:
     floor: int
     timeout_ms: int  # What is left until the request's deadline.
     commands: Sequence[Args]
+    waiter: int = 0  # The number of its waiter at the sender (`WaiterId`), or 0.
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .commands.blocking import may_have
 from .commands.internal import OPEN_SESSION
 from .data.sessions import REPLIES_MAX
+from .data.waiters import WaiterId
 from .errors import (
     NoQuorum,
     NotLeader,
@@ -26,10 +28,13 @@ from .errors import (
 from .outbox import Outbox
 from .raft.types import NodeId
 from .request import Answer, Done, Forward, NotApplied, Outcome, Request, Unknown
+from .turns import BLOCK, calling_off, is_wait
+from .waits import FOREVER_NS, Waits
 
 if TYPE_CHECKING:
     from ..cluster.slots import ShardId
     from .clock import Clock
+    from .commands.blocking import Waiting
     from .engine import Engine
     from .leaders import Leaders
     from .runtime import Runtime, Transport
@@ -101,6 +106,7 @@ class Router:
         self._parked_count = 0
         self.pending_bytes = 0  # Of what is parked or in flight.
         self._in_flight: dict[int, tuple[Request, NodeId]] = {}
+        self._waits = Waits()
         self._next_id = first_id
         # Of shards this node has no replica of: whom a NotLeader named since the last news, and how
         # often nobody knew, or whom we asked was gone.
@@ -110,9 +116,12 @@ class Router:
     # --- From a door.
 
     def submit(self, request: Request) -> None:
-        """Take a request; `request.complete` is called exactly once, sooner or later."""
+        """Take a request; `request.complete` is called exactly once, sooner or later (that of a
+        wait, when it is answered)."""
         if self._is_led_here(request.shard):
             self._route(request)
+        elif request.waiter is not None and request.may_pass_on and is_wait(request):
+            self._pass_on_wait(request)
         elif not request.may_pass_on:
             request.complete(NotApplied(NotLeader(self.leader_of(request.shard))))
         elif self.pending >= self._config.pending_max:
@@ -207,8 +216,83 @@ class Router:
                 floor=request.floor,
                 timeout_ms=left_ms,
                 commands=request.commands,
+                waiter=waiter_told(request),
             ),
         )
+
+    # --- Clients that wait for data (`waits.py`).
+
+    def may_have(self, shard_id: ShardId, db: int, waiting: Waiting) -> bool:
+        """Whether it looks from here as if there was what a command would wait for."""
+        shard = self._engine.shards.get(shard_id)
+        return shard is None or may_have(shard.keys, db, waiting)
+
+    def cancel(self, wait: Request) -> None:
+        """Nobody waits for it any more, wherever it is."""
+        id_ = wait.waiter
+        assert id_ is not None, "a wait says whose it is"
+        sent = self._waits.drop(id_)
+        shard = self._engine.shards.get(wait.shard)
+        if shard is not None and shard.is_leader:
+            shard.submit(calling_off(wait))
+            return
+        target = sent.target if sent is not None else self._target_of(wait.shard)
+        if target is not None and target != self._name and wait.may_pass_on:
+            self._next_id += 1  # Its answer is not waited for.
+            self._forward_wait(self._next_id - 1, calling_off(wait), target)
+
+    def _pass_on_wait(self, wait: Request) -> None:
+        """To who leads; it is answered when there is data."""
+        leader = self._target_of(wait.shard)
+        if leader is None or leader == self._name:
+            self._waits.park(wait)
+            return
+        self._next_id += 1
+        self._waits.sent(self._next_id - 1, wait, leader, self._clock.now_ns())
+        self._forward_wait(self._next_id - 1, wait, leader)
+
+    def _forward_wait(self, number: int, wait: Request, target: NodeId) -> None:
+        """Not with a batch, which waits for its answers."""
+        assert wait.waiter is not None, "a wait says whose it is"
+        forward = Forward(
+            id=number,
+            shard=wait.shard,
+            db=wait.db,
+            user=wait.user,
+            has_write=False,
+            session=0,
+            sequence=0,
+            floor=0,
+            timeout_ms=0,
+            commands=wait.commands,
+            waiter=wait.waiter.number,
+        )
+        self._transport.forward(target, forward)
+        self._engine.wake()
+
+    def _wait_answered(self, answer: Answer) -> None:
+        sent = self._waits.answered(answer.id)
+        if sent is None:
+            return  # It was given up on, or sent again elsewhere.
+        match answer.outcome:
+            case NotApplied(error) if isinstance(error, NotLeader):
+                self._note_hint(sent.request.shard, sent.target, error.hint)
+                self._waits.park(sent.request)
+            case Unknown():
+                self._waits.park(sent.request)
+            case outcome:
+                sent.request.complete(outcome)
+
+    def _look_after_waits(self, now_ns: int) -> None:
+        for shard_id in self._waits.parked_shards:
+            is_known = self._target_of(shard_id) not in (None, self._name)
+            if is_known or self._is_led_here(shard_id):
+                self._wait_again(self._waits.take_parked(shard_id))
+        self._wait_again(self._waits.take_stale(now_ns))
+
+    def _wait_again(self, waits: Iterable[Request]) -> None:
+        for wait in waits:
+            self.submit(wait)
 
     def _taken(self, number: int) -> tuple[Request, NodeId] | None:
         """What was sent under that number, which is not waited for any more."""
@@ -277,6 +361,8 @@ class Router:
             self._session_lost(request)
         elif not isinstance(error, NotLeader):
             self._finish(request, NotApplied(error))
+        elif request.waiter is not None and is_wait(request):
+            self._waits.park(request)
         elif self._clock.now_ns() >= request.deadline_ns:
             self._finish_late(request)
         else:
@@ -288,7 +374,8 @@ class Router:
         for answer in answers:
             found = self._taken(answer.id)
             if found is None:
-                continue  # It was given up on, or sent again elsewhere.
+                self._wait_answered(answer)
+                continue
             request, target = found
             match answer.outcome:
                 case Done():
@@ -316,6 +403,8 @@ class Router:
         for number, (request, target) in list(self._in_flight.items()):
             if target == node:
                 self._recall(number, request)
+        for wait in self._waits.take_of(node):
+            self._waits.park(wait)
         for shard_id in [one for one, hint in self._hints.items() if hint == node]:
             del self._hints[shard_id]
 
@@ -350,10 +439,14 @@ class Router:
                 self._recall(number, request)
         if shard_id in self._parked:
             self._unpark(shard_id)
+        self._wait_again(self._waits.take_elsewhere(shard_id, leader))
+        self._wait_again(self._waits.take_parked(shard_id))
 
     def tick(self) -> None:
         """Try what is parked again; give up on what is late."""
         now = self._clock.now_ns()
+        if self._waits:
+            self._look_after_waits(now)
         for shard_id in list(self._parked):
             is_known = self._target_of(shard_id) not in (None, self._name)
             if is_known or self._is_led_here(shard_id):
@@ -441,6 +534,7 @@ class Router:
             session=request.session,
             sequence=request.sequence,
             floor=request.floor,
+            waiter=None if request.is_uncertain else request.waiter,
         )
 
     # --- The other side: what another node passed on to us.
@@ -457,18 +551,26 @@ class Router:
             self._transport.answer(node, Answer(number, outcome))
             self._engine.wake()
 
+        is_patient = forward.commands[0][0] == BLOCK
         self.submit(
             Request(
                 forward.shard,
                 forward.db,
                 forward.commands,
                 has_write=forward.has_write,
-                deadline_ns=now_ns + forward.timeout_ms * 1_000_000,
+                deadline_ns=FOREVER_NS if is_patient else now_ns + forward.timeout_ms * 1_000_000,
                 complete=complete,
                 user=forward.user,
                 may_pass_on=False,
                 session=forward.session,
                 sequence=forward.sequence,
                 floor=forward.floor,
+                waiter=WaiterId(node, forward.waiter) if forward.waiter else None,
             )
         )
+
+
+def waiter_told(request: Request) -> int:
+    """As another node is told it. A pop that may have been applied already takes nobody's turn, and
+    must be asked of the log, whoever waits."""
+    return 0 if request.waiter is None or request.is_uncertain else request.waiter.number

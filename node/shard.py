@@ -8,17 +8,18 @@ another term, or hidden behind an installed snapshot (correctness D2). Read `eng
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from ..cluster.settings import unpack_settings
-from ..proto.reply import ErrorReply, Reply
+from ..proto.reply import NULL_ARRAY, OK, ErrorReply, Reply
 from .commands import HANDLERS
 from .commands.context import Context
-from .commands.internal import EXPIRE, INTERNAL_HANDLERS
+from .commands.internal import INTERNAL_HANDLERS
 from .commands.transactions import TRANSACTION_HANDLERS
-from .data.entry import CommandRecord, EntryData, pack_entry, unpack_entry
+from .data.entry import EntryData, pack_entry, read_entry
 from .data.keyspace import ExpiryPending, Keyspace, KeyspaceCut
 from .data.sessions import Lookup
 from .errors import (
@@ -30,17 +31,27 @@ from .errors import (
     SessionUnknown,
     Unavailable,
 )
+from .evicting import Pressure, when_full
+from .expiring import bounded, expiry
+from .inbox import Inbox, records_of
 from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
-from .request import Done, NotApplied, Outcome, Request, Unknown, answered
+from .request import Done, NotApplied, Request, Unknown, answered
+from .turns import BLOCK, UNBLOCK, Turns
 
 if TYPE_CHECKING:
     from random import Random
 
     from ..cluster.slots import ShardId
+    from .data.entry import CommandRecord
+    from .data.waiters import WaiterId
+    from .notifications import Notifications
     from .raft.core import RaftCore
+    from .slices import Slice
 
 LARGE_BYTES = 1 << 20  # An entry with a request of that size is packed in parts.
 ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
+ENDLESS = 1 << 60  # A quota nobody uses up.
+DONE = object()  # What a generator gives that has nothing left to do.
 WAIT = b"_WAIT"  # _WAIT index: a read, alone in its request; see `_saved_by`.
 
 # Whatever an entry or a read may ask of a shard.
@@ -60,6 +71,7 @@ class _Proposed:
 class ShardLimits:
     uncommitted_bytes_max: int  # Proposed; the same may wait to be, then requests are refused.
     entry_bytes_max: int  # One entry takes no further request past this; one request is never cut.
+    waiters_max: int = 10_000  # Clients that wait for data.
 
 
 def _refuse(request: Request, error: Unavailable) -> None:
@@ -78,6 +90,8 @@ class Shard:
         seeds: Random,
         refuse: Callable[[Request, Unavailable], None] = _refuse,
         settings: Callable[[], bytes] = bytes,
+        notifications: Callable[[], Notifications | None] = lambda: None,
+        pressure: Pressure | None = None,
     ) -> None:
         self.id = shard
         self.core = core
@@ -89,17 +103,25 @@ class Shard:
         self._cluster_id = cluster_id
         self._limits = limits
         self._seeds = seeds
+        self._pressure = Pressure() if pressure is None else pressure  # Of the node's memory.
+        self._notifications = notifications  # Who hears what entries of ours tell, if anybody.
         self._settings = settings  # The cluster's, as this node knows them: for what it leads.
         self.refuse = refuse  # Who decides what becomes of a request that was surely not applied.
-        self._inbox: deque[Request] = deque()
-        self._inbox_bytes = 0
-        self._inbox_commands = 0
+        self.turns = Turns(keys, limits.waiters_max)  # Who waits for data, while this one leads.
+        self._now_ns = 0  # As of the last slice.
+        self._inbox = Inbox()
         self._proposed: dict[int, _Proposed] = {}  # By index of the entry.
         self._new_reads: list[Request] = []  # No barrier asked for yet.
         self._waiting_reads: dict[int, list[Request]] = {}  # By token.
         self._committed: deque[Entry] = deque()  # Handed out by the core and not yet applied.
+        self._half_applied: Generator[None] | None = None  # What is left of an entry.
         self._applied_term = 0  # Of the last entry applied.
         self._passed_reads: list[tuple[int, int]] = []  # (index to be applied first, token).
+        self._due_reads: deque[Request] = deque()  # Nothing but time is in their way,
+        self._half_served: Generator[None] | None = None  # and of this one some is served.
+        self._quota = 0  # Commands that may run before the slice is looked at again.
+        # Called once, when no entry is half applied: for who has to wait for that.
+        self.between_entries: Callable[[], None] | None = None
         self._is_expiring = False  # An expiry entry of ours is on its way.
         self._was_leader = False
         self._stamp_ms = keys.last_stamp_ms  # The last stamp seen or given, and when.
@@ -116,29 +138,68 @@ class Shard:
 
     def submit(self, request: Request) -> None:
         """Take a request; it is answered by `complete` or given to `refuse`, later or at once."""
+        if request.waiter is not None and self._ends_here(request, request.waiter):
+            return
         if not self.is_leader:
             self.refuse(request, NotLeader(self.core.leader_node))
         elif self.halted is not None:
             self.refuse(request, NotLeader(None))
         elif not request.has_write:
             self._new_reads.append(request)
-        elif self._inbox_bytes > self._limits.uncommitted_bytes_max:
+        elif self._inbox.bytes > self._limits.uncommitted_bytes_max:
             self.refuse(request, Overloaded("uncommitted_bytes_max"))
+        elif request.waiter is None:
+            self._inbox.put(request)
         else:
-            self._enqueue(request)
+            self._put_all(self.turns.admit(request))
 
-    def _enqueue(self, request: Request) -> None:
-        self._inbox.append(request)
-        self._inbox_bytes += request.size_bytes
-        self._inbox_commands += len(request.commands)
+    def _put_all(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._inbox.put(request)
+
+    def look_after_turns(self, now_ns: int) -> None:
+        """Who does not come loses his turn."""
+        self._now_ns = now_ns
+        self.turns.tick(now_ns, self.core.leader_node)
+        self._put_all(self.turns.released())
+
+    def put_first(self, request: Request) -> None:
+        """A request of the leader's own that what waits may have to wait for."""
+        self._inbox.put_first(request)
+
+    @property
+    def entry_bytes_max(self) -> int:
+        return self._limits.entry_bytes_max
+
+    def _ends_here(self, request: Request, waiter: WaiterId) -> bool:
+        """Whether that is all there is to do for a command that may wait."""
+        if request.commands[0][0] == UNBLOCK:
+            if waiter in self.turns:
+                self.turns.leave(waiter, self._now_ns)
+                self._put_all(self.turns.released())
+            else:
+                self._call_off(waiter)
+            request.complete(Done([OK]))
+            return True
+        if request.has_write and self.is_leader and self.turns.must_queue(request):
+            request.complete(Done([NULL_ARRAY]))
+            return True
+        return False
+
+    def _call_off(self, waiter: WaiterId) -> None:
+        """A wait whose barrier is not passed yet."""
+        for requests in (self._new_reads, *self._waiting_reads.values(), self._due_reads):
+            for request in requests:
+                if request.waiter == waiter:
+                    request.complete = answered
 
     @property
     def waiting_commands(self) -> int:
-        return self._inbox_commands
+        return self._inbox.commands
 
     @property
     def waiting_bytes(self) -> int:
-        return self._inbox_bytes
+        return self._inbox.bytes
 
     @property
     def has_waiting_writes(self) -> bool:
@@ -147,7 +208,8 @@ class Shard:
     @property
     def is_idle(self) -> bool:
         """No request of anybody waits here for anything."""
-        return not (self._inbox or self._proposed or self._new_reads or self._waiting_reads)
+        waiting = self._inbox or self._proposed or self._half_applied
+        return not (waiting or self._new_reads or self._waiting_reads or self._due_reads)
 
     @property
     def can_propose(self) -> bool:
@@ -171,7 +233,9 @@ class Shard:
         stamp_ms = self._stamp(now_ns, wall_ms)
         seed = self._seeds.getrandbits(64)
         settings = self._settings()
-        commands = [record for request in requests for record in _records(request)]
+        commands = [record for request in requests for record in records_of(request)]
+        if self._pressure.is_full:
+            commands = [(*record[:-1], when_full(record[-1])) for record in commands]
         data = pack_entry(
             self._cluster_id, stamp_ms, seed, commands, settings, is_large=largest > LARGE_BYTES
         )
@@ -194,19 +258,12 @@ class Shard:
         """What becomes one entry: nothing while so much is uncommitted that it would not fit."""
         waiting = self.core.uncommitted_bytes
         room = self._limits.uncommitted_bytes_max - waiting
-        requests: list[Request] = []
-        size = 0
-        while self._inbox and (not requests or size < self._limits.entry_bytes_max):
-            request = self._inbox[0]
-            cost = request.size_bytes
-            if size + cost > room and (requests or waiting):
-                break
-            self._inbox.popleft()
-            requests.append(request)
-            size += cost
-            self._inbox_commands -= len(request.commands)
-        self._inbox_bytes -= size
-        return requests
+        return self._inbox.take(
+            self._limits.entry_bytes_max,
+            room,
+            is_alone=not waiting,
+            is_held=self._pressure.is_holding,
+        )
 
     def _stamp(self, now_ns: int, wall_ms: int) -> int:
         """max(wall clock, last stamp + time since it was seen): never back, across leaders too."""
@@ -231,39 +288,13 @@ class Shard:
         due = self.keys.due(self._stamp(now_ns, wall_ms), keys_max)
         if not due:
             return 0
-        by_db: dict[int, list[bytes]] = {}
-        count = size = 0
-        for db, key in due:
-            by_db.setdefault(db, []).append(key)
-            count += 1
-            size += len(key)  # As large as any argument may be.
-            if size >= self._limits.entry_bytes_max:
-                break
+        by_db = bounded(due, self._limits.entry_bytes_max)
         self._is_expiring = True
-        batches = list(by_db.items())
-        for place, (db, names) in enumerate(batches):
-            is_last = place == len(batches) - 1
-            complete = self._expiry_done if is_last else answered
-            self._enqueue(self._expiry(db, names, deadline_ns, complete))
-        return count
-
-    def _expiry(
-        self,
-        db: int,
-        names: Sequence[bytes],
-        deadline_ns: int,
-        complete: Callable[[Outcome], None],
-    ) -> Request:
-        # Not passed on: when this replica no longer leads, another one sees to it.
-        return Request(
-            self.id,
-            db,
-            [[EXPIRE, *names]],
-            has_write=True,
-            deadline_ns=deadline_ns,
-            complete=complete,
-            may_pass_on=False,
-        )
+        last = next(reversed(by_db))
+        for db, names in by_db.items():
+            complete = self._expiry_done if db == last else answered
+            self._inbox.put(expiry(self.id, db, names, deadline_ns, complete))
+        return sum(map(len, by_db.values()))
 
     def _expiry_done(self, _: object) -> None:
         self._is_expiring = False
@@ -287,37 +318,73 @@ class Shard:
     def has_waiting_reads(self) -> bool:
         return bool(self._waiting_reads)
 
-    def serve_reads(self, token: int, index: int, now_ns: int, wall_ms: int) -> None:
-        """The barrier of `token` is passed: answer, if all up to `index` is applied, else then."""
-        if index > self.applied_index and self.halted is None:
-            self._passed_reads.append((index, token))
+    @property
+    def has_passed_reads(self) -> bool:
+        return bool(self._passed_reads)
+
+    def pass_reads(self, token: int, index: int) -> None:
+        """The barrier of `token` is passed: its reads are due once all up to `index` is applied."""
+        self._passed_reads.append((index, token))
+
+    def serve_some(self, piece: Slice, now_ns: int, wall_ms: int) -> None:
+        """Answer what is due, until the slice is over.
+
+        It may be later than the barrier, in the middle of an entry, or after leadership was lost:
+        what is seen is committed, and no older than the barrier. Whoever asks once this is answered
+        gets a barrier at an index committed by then, so he sees all of an entry that was seen in
+        part here: reads never go back, and each stands between two commands of the log (MULTI is
+        one). A key is absent only by the log (A2), so no clock reorders them. Nothing later of the
+        connection is on its way before it is answered (R10).
+        """
+        self._now_ns = now_ns
+        self._release_reads()
+        if not (self._due_reads or self._half_served):
             return
         now_ms = self._stamp(now_ns, wall_ms)
-        for request in self._waiting_reads.pop(token, ()):
-            self._serve(request, now_ms)
+        self._quota = piece.take()
+        while self._quota > 0 and (self._due_reads or self._half_served):
+            work, self._half_served = self._half_served, None
+            if work is None:
+                work = self._serve(self._due_reads.popleft(), now_ms)
+            if next(work, DONE) is not DONE:
+                self._half_served = work
+            if self._quota <= 0:
+                self._quota = piece.take()
+        if self._quota > 0:
+            piece.leave()
 
-    def serve_passed_reads(self, now_ns: int, wall_ms: int) -> None:
-        """More is applied: answer the reads that waited for no more than that."""
+    def _release_reads(self) -> None:
         passed, self._passed_reads = self._passed_reads, []
         for index, token in passed:
-            self.serve_reads(token, index, now_ns, wall_ms)
+            if index > self.applied_index and self.halted is None:
+                self._passed_reads.append((index, token))
+            else:
+                self._due_reads += self._waiting_reads.pop(token, ())
 
     def fail_reads(self, tokens: Iterable[int]) -> None:
         """Leadership was lost: tried again elsewhere, never answered late (R10)."""
         for token in tokens:
             self._give_back(self._waiting_reads.pop(token, ()), NotLeader(self.core.leader_node))
 
-    def _serve(self, request: Request, now_ms: int) -> None:
-        if self.halted is not None:
-            self.refuse(request, NotLeader(None))
-            return
-        if request.commands[0][0] == WAIT:
+    def _serve(self, request: Request, now_ms: int) -> Generator[None]:
+        """Its commands in order; yields where a slice may end."""
+        if request.commands[0][0] == WAIT and self.halted is None:
+            self._quota -= 1
             request.complete(Done([self._saved_by(int(request.commands[0][1]))]))
+            return
+        if request.commands[0][0] == BLOCK and self.halted is None:
+            self._quota -= 1
+            self._block(request)
             return
         replies: list[Reply] = []
         seed = self._seeds.getrandbits(64)
         context = Context(request.db, now_ms, seed, unpack_settings(self._settings()))
         for args in request.commands:
+            if self._quota <= 0:
+                yield
+            if self.halted is not None:
+                break
+            self._quota -= 1
             self.keys.enter(request.db, now_ms, is_read=True)
             try:
                 handler = ALL_HANDLERS[args[0]]
@@ -325,14 +392,32 @@ class Shard:
             except CommandError as error:
                 replies.append(ErrorReply(error.code, error.text))
             except ExpiryPending as pending:
-                # Due by our clock, but no applied stamp says so yet: nil now could be undone by a
-                # failover to a slower clock (A2). The expiry is logged first, the read behind it.
-                self._enqueue(
-                    self._expiry(pending.db, [pending.key], request.deadline_ns, answered)
-                )
-                self._enqueue(request)
+                self._serve_after_expiry(request, pending)
                 return
-        request.complete(Done(replies))
+        if self.halted is None:
+            request.complete(Done(replies))
+            if request.waiter is not None:
+                self.turns.popped(request, replies[0], self._now_ns)
+        else:
+            self.refuse(request, NotLeader(None))
+
+    def _block(self, request: Request) -> None:
+        """A client waits for data; only a leader knows when it comes."""
+        if request.complete is answered:
+            return  # It was called off.
+        if self.is_leader:
+            self.turns.wait(request, self._now_ns)
+        else:
+            self.refuse(request, NotLeader(self.core.leader_node))
+
+    def _serve_after_expiry(self, request: Request, pending: ExpiryPending) -> None:
+        """A key is due by our clock, but no applied stamp says so yet: nil now could be undone by a
+        failover to a slower clock (A2). The expiry is logged first, the read behind it."""
+        if self.is_leader:
+            self._inbox.put(expiry(self.id, pending.db, [pending.key], request.deadline_ns))
+            self._inbox.put(request)
+        else:
+            self.refuse(request, NotLeader(self.core.leader_node))
 
     def _saved_by(self, index: int) -> Reply:
         """[index, whether it is on disk here, how many followers have it there].
@@ -347,47 +432,39 @@ class Shard:
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """These are to be applied; a long suffix is applied in slices, so that no turn waits."""
-        self._committed.extend(entries)
+        if self.halted is None:  # Else what was not applied would be missing in front of them (A4).
+            self._committed.extend(entries)
 
     @property
     def is_behind(self) -> bool:
-        """Whether something committed is still to be applied."""
-        return bool(self._committed)
+        """Whether there is something left that only waits for its slice."""
+        applies = self._committed or self._half_applied
+        return bool(applies or self._due_reads or self._half_served)
 
-    def apply_some(self, bytes_max: int, now_ns: int) -> int:
-        """Apply what is committed, up to a size (the first entry may be larger); that size."""
-        committed = self._committed
-        entries: list[Entry] = []
-        size = 0
-        while committed and size < bytes_max:
-            entry = committed.popleft()
-            entries.append(entry)
-            size += len(entry.data) + ENTRY_COST
-        self.apply(entries, now_ns)
-        return size
+    @property
+    def is_half_applied(self) -> bool:
+        """Whether an entry is begun and not ended: the state may belong to no index."""
+        return self._half_applied is not None
 
-    def apply(self, entries: Sequence[Entry], now_ns: int) -> None:
-        """Run committed entries in order. An unexpected exception halts this replica (A4)."""
-        for entry in entries:
-            if self.halted is not None:
-                return
-            proposed = self._proposed.pop(entry.index, None)
-            if proposed is not None and proposed.term != entry.term:
-                # Another leader's entry stands where ours was: ours will never be applied (D2).
-                self._give_back(proposed.requests, NotLeader(self.core.leader_node))
-                proposed = None
-            try:
-                replies = self._apply_one(entry, proposed)
-            except Exception as error:  # noqa: BLE001 - A4: loud, and only this replica.
-                self._halt(error, proposed)
-                return
-            self.applied_index = entry.index
-            self._applied_term = entry.term
-            self.log_bytes_since_snapshot += len(entry.data) + ENTRY_COST
-            if proposed is not None:
-                self._answer_all(proposed.requests, replies)
-            elif entry.kind is EntryKind.EMPTY and self._proposed:
-                self._give_back_overtaken(entry.term)
+    def apply_some(self, piece: Slice, now_ns: int) -> None:
+        """Run committed entries in order and answer whose they are, until the slice is over: it
+        ends between any two commands. An unexpected exception halts this replica (A4)."""
+        self._now_ns = now_ns
+        self._quota = piece.take()
+        while self._quota > 0:
+            work, self._half_applied = self._half_applied, None
+            if work is None:
+                if not self._committed:
+                    piece.leave()
+                    break
+                work = self._steps(self._committed.popleft())
+            if next(work, DONE) is not DONE:
+                self._half_applied = work
+            elif self.between_entries is not None:
+                then, self.between_entries = self.between_entries, None
+                then()
+            if self._quota <= 0:
+                self._quota = piece.take()
         self._note_stamp(now_ns)
 
     def _note_stamp(self, now_ns: int) -> None:
@@ -397,19 +474,101 @@ class Shard:
             self._stamp_ms = stamp_ms
             self._stamp_seen_ns = now_ns
 
-    def _apply_one(self, entry: Entry, proposed: _Proposed | None) -> Sequence[Reply | Lookup]:
-        if entry.kind is not EntryKind.COMMANDS:
-            return ()
+    def _steps(self, entry: Entry) -> Generator[None]:
+        """All that one entry asks for; yields where a slice may end. Nothing says that it is
+        applied before all of it was run; a snapshot may hide what is left of it."""
+        self._quota -= 1
+        # It stays in `_proposed` to the end: it can still time out, or an install hide it.
+        proposed = self._proposed.get(entry.index)
+        if proposed is not None and proposed.term != entry.term:
+            # Another leader's entry stands where ours was: ours will never be applied (D2).
+            del self._proposed[entry.index]
+            self._give_back(proposed.requests, NotLeader(self.core.leader_node))
+            proposed = None
+        replies: list[Reply | Lookup] = []
+        context: Context | None = None
+        if entry.kind is EntryKind.COMMANDS:
+            try:
+                data = self._data_of(entry, proposed)
+                # The time is max with the last applied stamp (A2).
+                now_ms = self.keys.begin_entry(entry.index, data.stamp_ms)
+                context = Context(0, now_ms, data.seed, unpack_settings(data.settings))
+                commands, left = iter(data.commands), len(data.commands)
+                while left > 0:
+                    if self._quota <= 0:
+                        yield
+                    count = min(self._quota, left)
+                    self._quota -= count
+                    left -= count
+                    self._run(islice(commands, count) if left else commands, context, replies)
+                assert len(replies) == len(data.commands), "the entry is cut off"
+            except Exception as error:  # noqa: BLE001 - A4: loud, and only this replica.
+                self._halt(error)
+                return
+            self.commands_applied += len(replies)
+        self._applied(entry)
+        if self.keys.touched:
+            self.turns.wake(self._now_ns)
         if proposed is not None:
-            return self._run(entry.index, proposed.entry)
-        return self._run(entry.index, unpack_entry(entry.data, self._cluster_id))
+            del self._proposed[entry.index]
+            if context is not None and (context.events or context.published):
+                yield from self._tell(context, replies)
+            yield from self._answer_all(proposed.requests, replies)
+        elif entry.kind is EntryKind.EMPTY and self._proposed:
+            self._give_back_overtaken(entry.term)
 
-    def _answer_all(self, requests: Sequence[Request], replies: Sequence[Reply | Lookup]) -> None:
+    def _tell(self, context: Context, replies: list[Reply | Lookup]) -> Generator[None]:
+        """Messages that commands of our entry publish, and what they did to keys: said once, by who
+        proposed it, when it is applied; replicas and replays are silent (A7). It yields where a
+        slice may end: each message goes to all who listen."""
+        notifications = self._notifications()
+        if notifications is None:
+            return
+        for command, publications in context.published:
+            if self._quota <= 0:
+                yield
+            self._quota -= len(publications)
+            counts = notifications.publish(publications)
+            reply = replies[command]
+            if isinstance(reply, list):
+                reply = reply.copy()  # The session keeps the one that is the same everywhere.
+                for one, count in zip(publications, counts, strict=True):
+                    if one.place >= 0:
+                        reply[one.place] = count
+                replies[command] = reply
+        events, wanted = iter(context.events or ()), context.settings.notify_keyspace_events
+        while True:
+            if self._quota <= 0:
+                yield
+            some = list(islice(events, self._quota))
+            if not some:
+                return
+            self._quota -= len(some)
+            notifications.tell(some, wanted)
+
+    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+        return proposed.entry if proposed else read_entry(entry.data, self._cluster_id)
+
+    def _applied(self, entry: Entry) -> None:
+        """All of it is part of the state now."""
+        self.applied_index = entry.index
+        self._applied_term = entry.term
+        self.log_bytes_since_snapshot += len(entry.data) + ENTRY_COST
+
+    def _answer_all(
+        self, requests: Sequence[Request], replies: Sequence[Reply | Lookup]
+    ) -> Generator[None]:
         start = 0
+        pause = self._quota
         for request in requests:
+            if start >= pause:
+                self._quota = 0
+                yield
+                pause = start + self._quota
             end = start + len(request.commands)
             self._answer(request, replies[start:end])
             start = end
+        self._quota = pause - start
 
     def _give_back_overtaken(self, term: int) -> None:
         """A leader of `term` has committed its first entry: what we proposed in an earlier term and
@@ -418,12 +577,14 @@ class Shard:
             requests = self._proposed.pop(index).requests
             self._give_back(requests, NotLeader(self.core.leader_node))
 
-    def _run(self, index: int, entry: EntryData) -> list[Reply | Lookup]:
-        keys = self.keys
-        now_ms = keys.begin_entry(index, entry.stamp_ms)  # max with the last applied stamp (A2).
-        context = Context(0, now_ms, entry.seed, unpack_settings(entry.settings))
-        replies: list[Reply | Lookup] = []
-        for db, _user, session, sequence, floor, args in entry.commands:
+    def _run(
+        self,
+        commands: Iterable[CommandRecord],
+        context: Context,
+        replies: list[Reply | Lookup],
+    ) -> None:
+        keys, now_ms = self.keys, context.now_ms
+        for db, _user, session, sequence, floor, args in commands:
             if session:
                 known = keys.sessions.lookup(session, sequence, floor, now_ms)
                 if known is not Lookup.NEW:
@@ -431,18 +592,17 @@ class Shard:
                     continue
             context.db = db
             keys.enter(db, now_ms, is_read=False)
-            name = args[0]
-            handler = ALL_HANDLERS[name]
             reply: Reply
             try:
-                reply = handler(keys, args, context)
+                reply = ALL_HANDLERS[args[0]](keys, args, context)
             except CommandError as error:
                 reply = ErrorReply(error.code, error.text)
             if session:
                 keys.sessions.keep(session, sequence, reply)
+            if context.publications:
+                context.published.append((len(replies), context.publications))
+                context.publications = []
             replies.append(reply)
-        self.commands_applied += len(entry.commands)
-        return replies
 
     def _answer(self, request: Request, replies: Sequence[Reply | Lookup]) -> None:
         if request.session:
@@ -454,15 +614,15 @@ class Shard:
                 return
         # Without a session nothing is looked up, and with one the two are dealt with above.
         request.complete(Done(cast("Sequence[Reply]", replies)))
+        if request.waiter is not None:
+            self.turns.popped(request, cast("Reply", replies[0]), self._now_ns)
 
-    def _halt(self, error: BaseException, proposed: _Proposed | None) -> None:
+    def _halt(self, error: BaseException) -> None:
         self.halted = error
         self.core.allow_leading(False)  # noqa: FBT003 - the core's one argument.
         self._committed.clear()
-        why = "this replica stopped applying"
-        if proposed is not None:
-            _give_up(proposed, why)
-        self._give_up_proposed(why)
+        self._give_up_proposed("this replica stopped applying")
+        self._give_back(self.turns.give_back(), NotLeader(None))
 
     # --- Ends: time-outs, lost leadership, an installed snapshot.
 
@@ -470,31 +630,24 @@ class Shard:
         """Give back what only a leader may hold, once this replica no longer leads."""
         is_leader = self.is_leader
         # It may have led for a moment only, between two looks.
-        if not is_leader and (self._was_leader or self._inbox or self._new_reads):
+        if not is_leader and (self._was_leader or self._inbox or self._new_reads or self.turns):
             self._is_expiring = False
             self._drop_inbox()
         self._was_leader = is_leader
 
     def _drop_inbox(self) -> None:
-        requests = [*self._inbox, *self._new_reads]
-        self._inbox.clear()
-        self._inbox_bytes = self._inbox_commands = 0
+        requests = [*self._inbox.take_all(), *self._new_reads, *self.turns.give_back()]
         self._new_reads.clear()
         self._give_back(requests, NotLeader(self.core.leader_node))
 
     def time_out(self, now_ns: int) -> None:
         """Answer what is past its deadline: CLUSTERDOWN if not proposed, else UNCERTAIN (D4)."""
-        # Deadlines do not ascend: what was passed on brings what is left of its own.
-        late = [request for request in self._inbox if request.deadline_ns <= now_ns]
-        if late:
-            self._inbox = deque(one for one in self._inbox if one.deadline_ns > now_ns)
-            self._inbox_bytes -= sum([request.size_bytes for request in late])
-            self._inbox_commands -= sum([len(request.commands) for request in late])
-            for request in late:
-                request.complete(NotApplied(NoQuorum("no majority answered in time")))
+        for request in self._inbox.take_late(now_ns):
+            request.complete(NotApplied(NoQuorum("no majority answered in time")))
         self._new_reads = _without_late(self._new_reads, now_ns)
         for token, requests in list(self._waiting_reads.items()):
             self._waiting_reads[token] = _without_late(requests, now_ns)
+        self._due_reads = deque(_without_late(list(self._due_reads), now_ns))
         for proposed in self._proposed.values():
             for request in proposed.requests:
                 if request.deadline_ns <= now_ns:
@@ -516,8 +669,10 @@ class Shard:
 
     @property
     def can_cut(self) -> bool:
-        """A cut is taken at an index this replica's own log has saved (L5)."""
-        return self.halted is None and 0 < self.applied_index <= self.core.saved_index
+        """A cut is taken at an index this replica's own log has saved (L5), and of whole entries:
+        half of one belongs to no index."""
+        is_saved = 0 < self.applied_index <= self.core.saved_index
+        return is_saved and self.halted is None and not self.is_half_applied
 
     def cut(self) -> tuple[SnapshotMeta, KeyspaceCut]:
         """Begin a snapshot of everything at the applied index; slices follow (L5, L7)."""
@@ -528,14 +683,25 @@ class Shard:
 
     def install(self, meta: SnapshotMeta, keys: Keyspace, now_ns: int) -> None:
         """Replace the state by a snapshot's; called when its reset record is on disk (L6)."""
+        self._end_half_applied()
         self._give_up_proposed("a snapshot hides it", up_to=meta.id.index)
+        keys.replace(self.keys)
         self.keys = keys
+        self.turns.use(keys)
         self.applied_index = meta.id.index
         self._applied_term = meta.id.term
         self._committed.clear()
         self.log_bytes_since_snapshot = 0
         self._note_stamp(now_ns)
         self.core.snapshot_installed(meta)
+
+    def _end_half_applied(self) -> None:
+        """What is left of the entry is not run: a snapshot has all of it. Only answers that were
+        due already leave now."""
+        work, self._half_applied = self._half_applied, None
+        if work is not None and self.keys.entry_index == self.applied_index:
+            self._quota = ENDLESS
+            next(work, DONE)
 
     def digest(self) -> int:
         """Of all state; equal on all replicas at the same applied index."""
@@ -545,18 +711,6 @@ class Shard:
 def _give_up(proposed: _Proposed, why: str) -> None:
     for request in proposed.requests:
         request.complete(Unknown(OutcomeUnknown(why)))
-
-
-def _records(request: Request) -> Iterable[CommandRecord]:
-    # A read behind a write of the same pipeline is logged with it: it then sees that write and
-    # nothing later, also when the request is retried under its session.
-    db, user, session, floor = request.db, request.user, request.session, request.floor
-    if not session:
-        return [(db, user, 0, 0, 0, args) for args in request.commands]
-    return [
-        (db, user, session, sequence, floor, args)
-        for sequence, args in enumerate(request.commands, request.sequence)
-    ]
 
 
 def _without_late(requests: list[Request], now_ns: int) -> list[Request]:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 LOOK_INTERVAL_NS = 100_000_000
 REWRITE_BYTES = 1 << 20  # Of a suffix that pins the log, at one look.
-DIGEST_BUCKETS = 16  # Of a keyspace that was loaded, in one go: each holds up to 1,024 keys.
+# Of a keyspace that is loaded, in one go: about a millisecond's worth of small keys.
+LOAD_BYTES = 16 << 10
+DIGEST_BUCKETS = 2  # Each holds up to 1,024 keys.
 SLICE_ITEMS_MIN, SLICE_ITEMS_MAX = 16, 4096
 
 _log = logging.getLogger(__name__)
@@ -92,20 +94,30 @@ class Snapshotting:
         self._tidy()
         self._prepare_segment()
         self._discard_unwanted()
+        self._take_due()
+
+    def _take_due(self) -> None:
         if self._cutting is not None or self._take_wanted():
             return
         for shard in self._engine.shards.values():
-            if shard.log_bytes_since_snapshot > self._config.log_bytes and shard.can_cut:
+            is_long = shard.log_bytes_since_snapshot > self._config.log_bytes
+            if is_long and self._can_take(shard):
                 self.take(shard)
                 return
         for shard_id in self._log.pinning():
             pinning = self._engine.shards.get(shard_id)
             if pinning is None:  # Being created.
                 continue
-            if pinning.can_cut and pinning.applied_index > pinning.core.snapshot_index:
+            if pinning.applied_index > pinning.core.snapshot_index and self._can_take(pinning):
                 self.take(pinning)
                 return
             self._rewrite(pinning)
+
+    def _can_take(self, shard: Shard) -> bool:
+        if shard.is_half_applied:
+            # A shard with much to apply is so at nearly every look: it tells us when it is not.
+            shard.between_entries = self._take_due
+        return shard.can_cut
 
     def want(self, shards: Iterable[ShardId], taken: Callable[[ShardId], None]) -> None:
         """Take a snapshot of these, one after the other; `taken` is told each as it is on disk.
@@ -122,7 +134,7 @@ class Snapshotting:
             shard = self._engine.shards.get(shard_id)
             if shard is None or shard.halted is not None:
                 self._wanted.pop(shard_id)(shard_id)
-            elif shard.can_cut:
+            elif self._can_take(shard):
                 self.take(shard)
                 return True
         return False
@@ -288,15 +300,21 @@ class Snapshotting:
         keys: Keyspace,
         reader: SnapshotReader,
     ) -> None:
-        def loaded(chunk: bytes | None) -> None:
-            if chunk is not None:
-                keys.load(chunk)
-                self._load(shard, meta, ticket, keys, reader)
-                return
-            keys.finish_load()
-            self._check(shard, meta, ticket, keys, reader)
+        def read(chunk: bytes | None) -> None:
+            if chunk is None:
+                keys.finish_load()
+                self._check(shard, meta, ticket, keys, reader)
+            else:
+                load(chunk)
 
-        self._runtime.run_bulk(reader.next_chunk, loaded)
+        def load(rest: bytes) -> None:
+            keys.load(rest[:LOAD_BYTES])
+            if len(rest) > LOAD_BYTES:
+                self._runtime.call_soon(lambda: load(rest[LOAD_BYTES:]))
+            else:
+                self._load(shard, meta, ticket, keys, reader)
+
+        self._runtime.run_bulk(reader.next_chunk, read)
 
     def _check(
         self,

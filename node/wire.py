@@ -9,7 +9,7 @@ Read `peers.py` next.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Any: posts hold values of several kinds.
 
 import msgpack
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from ..proto import peer_pb2 as pb
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MESSAGE_BYTES = 64  # About what a message or an entry costs beside its data.
 APART_NEVER = 1 << 62
 
@@ -267,7 +267,7 @@ def pack_forward(forward: Forward) -> bytes:
 
 
 def _forward_fields(forward: Forward) -> tuple[object, ...]:
-    return (
+    fields = (
         forward.id,
         forward.shard,
         forward.db,
@@ -279,6 +279,7 @@ def _forward_fields(forward: Forward) -> tuple[object, ...]:
         forward.timeout_ms,
         forward.commands,
     )
+    return (*fields, forward.waiter) if forward.waiter else fields
 
 
 def size_of_forward(forward: Forward) -> int:
@@ -311,6 +312,17 @@ def unpack_forwards(data: bytes) -> list[Forward]:
         ]
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise WireError(f"forwards that cannot be read: {error}") from error
+
+
+def unpack_posts(data: bytes) -> list[list[Any]]:
+    """What pub/sub of another node says; raises WireError."""
+    try:
+        posts = msgpack.unpackb(data)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise WireError(f"posts that cannot be read: {error}") from error
+    if not isinstance(posts, list) or not all(isinstance(one, list) and one for one in posts):
+        raise WireError("posts that are no lists")
+    return posts
 
 
 def pack_answers(answers: Sequence[Answer]) -> bytes:

@@ -1,4 +1,4 @@
-"""ACL: there is one user, `default`, who needs no password and may do everything."""
+"""ACL: there is one user, `default`, who may do everything; `requirepass` is its password."""
 
 from __future__ import annotations
 
@@ -9,43 +9,47 @@ from ...cluster.commands import COMMANDS, find_command
 from ...proto.reply import OK, MapReply, Reply, SetReply
 from ..errors import CommandError
 from .monitoring_commands import read_integer
+from .password import USER
 from .subcommands import Subcommands, shown
 
 if TYPE_CHECKING:
     from ..request import Args
     from .client import Client
 
-DEFAULT = b"default"
 CATEGORIES = (
     "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
     "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous",
     "connection", "transaction", "scripting",
 )  # fmt: skip
 SECRET_BITS_MAX = 4096
+SHOWN_FAILURES = 10  # By ACL LOG, unless it is told otherwise.
 
 _ONE_USER = "there is one user, default, who may do everything: users cannot be changed yet"
 _NO_FILE = "there is no ACL file: users are not kept in one"
 
 
 def _whoami(client: Client, args: Args) -> Reply:
-    return DEFAULT
+    return USER
 
 
 def _users(client: Client, args: Args) -> Reply:
-    return [DEFAULT]
+    return [USER]
 
 
 def _list(client: Client, args: Args) -> Reply:
-    return [b"user default on nopass ~* &* +@all"]
+    password = client.door.clients.password
+    login = b"#" + password.shown if password.is_set else b"nopass"
+    return [b"user default on " + login + b" ~* &* +@all"]
 
 
 def _getuser(client: Client, args: Args) -> Reply:
-    if args[2] != DEFAULT:
+    if args[2] != USER:
         return None
+    password = client.door.clients.password
     return MapReply(
         (
-            (b"flags", SetReply((b"on", b"nopass"))),
-            (b"passwords", []),
+            (b"flags", SetReply((b"on",) if password.is_set else (b"on", b"nopass"))),
+            (b"passwords", [password.shown] if password.is_set else []),
             (b"commands", b"+@all"),
             (b"keys", b"~*"),
             (b"channels", b"&*"),
@@ -75,16 +79,23 @@ def _genpass(client: Client, args: Args) -> Reply:
 
 
 def _log(client: Client, args: Args) -> Reply:
-    """ACL LOG [count|RESET]: nobody was ever refused."""
+    """ACL LOG [count|RESET]"""
+    if len(args) > 3:
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{shown(args[1])}'. Try ACL HELP."
+        )
+    log = client.door.clients.access_log
+    count = SHOWN_FAILURES
     if len(args) > 2:
         if args[2].upper() == b"RESET":
+            log.clear()
             return OK
-        read_integer(args[2])
-    return []
+        count = read_integer(args[2])
+    return [*log.newest(count, client.door.router.wall_us() // 1000)]
 
 
 def _dryrun(client: Client, args: Args) -> Reply:
-    if args[2] != DEFAULT:
+    if args[2] != USER:
         raise CommandError(f"User '{shown(args[2])}' not found")
     if find_command(args[3]) is None:
         raise CommandError(f"Command '{shown(args[3])}' not found")
@@ -92,7 +103,7 @@ def _dryrun(client: Client, args: Args) -> Reply:
 
 
 def _deluser(client: Client, args: Args) -> Reply:
-    if DEFAULT in args[2:]:
+    if USER in args[2:]:
         raise CommandError("The 'default' user cannot be removed")
     return 0  # Of the others there is none.
 
@@ -137,7 +148,7 @@ ACL = Subcommands(
         "LOAD",
         "    Refused: there is no file of users.",
         "LOG [<count> | RESET]",
-        "    Return what was refused lately: nothing.",
+        "    Return the log-ins that failed lately, or forget them.",
         "SAVE",
         "    Refused: there is no file of users.",
         "SETUSER <username> <attribute> [<attribute> ...]",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...cluster.slots import ShardId
     from ...cluster.topology import NodeInfo, Topology
     from ...proto.reply import Reply
+    from ..commands.blocking import Waiting
     from ..request import Request
 
 
@@ -35,6 +36,14 @@ class Router(Protocol):
         """Take it; `request.complete` is called exactly once, on the loop, perhaps at once."""
         ...
 
+    def cancel(self, wait: Request) -> None:
+        """Nobody waits for that any more, wherever it is (`blocked.py`)."""
+        ...
+
+    def may_have(self, shard: ShardId, db: int, waiting: Waiting) -> bool:
+        """Whether it looks from here as if there was something: a hint, nothing more."""
+        ...
+
     def leads(self, shard: ShardId) -> bool: ...
 
     def leader_of(self, shard: ShardId) -> NodeInfo | None:
@@ -48,6 +57,11 @@ class Router(Protocol):
     def is_reachable(self, node: str) -> bool: ...
 
     def topology(self) -> Topology: ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether commands that need memory are refused now, as far as this node can tell."""
+        ...
 
     def now_ns(self) -> int:
         """The clock that deadlines are meant by (Clock.now_ns)."""
@@ -144,6 +158,7 @@ class DoorLimits:
     reader: ReaderLimits = field(default_factory=ReaderLimits)
     command_timeout_ms: int = 5_000
     clients_max: int = 10_000
+    waiters_max: int = 10_000  # Commands that wait for data.
     output_buffer_bytes_max: int = 256 << 20
     client_idle_timeout_s: int = 0
     tcp_keepalive_s: int = 300  # 0: the system's default.
@@ -152,4 +167,6 @@ class DoorLimits:
     request_commands_max: int = 4_096
     transaction_commands_max: int = 100_000
     message_commands_max: int = 10_000  # Of all batches of one gRPC message.
+    pubsub_buffer_bytes_max: int = 32 << 20  # Of a subscriber that reads too slowly,
+    pubsub_buffer_messages_max: int = 200_000  # and messages.
     waiting_bytes_max: int = 4 << 20  # Commands of one client without an answer; then it is paused.

@@ -16,6 +16,7 @@ from ..errors import CommandError
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
     from ...proto.reply import Reply
+    from ..pubsub import Subscriber
     from ..request import Args, Outcome
     from .door import Door
     from .lane import Batch, Lane, Sink
@@ -34,6 +35,7 @@ class Client(ABC):
         "door",
         "id",
         "idle_lanes",
+        "is_authenticated",
         "is_no_evict",
         "is_no_touch",
         "lib_name",
@@ -51,6 +53,7 @@ class Client(ABC):
         self.id = 0  # Given by Clients.add.
         self.db = 0
         self.protocol = 2
+        self.is_authenticated = not door.clients.password.is_set
         self.name = b""
         self.lib_name = b""
         self.lib_version = b""
@@ -90,6 +93,20 @@ class Client(ABC):
             raise CommandError("DB index is out of range")
         return number
 
+    @property
+    def needs_password(self) -> bool:
+        """Whether it must log in before it is served."""
+        return not self.is_authenticated and self.door.clients.password.is_set
+
+    def as_subscriber(self) -> Subscriber:
+        """Itself, as one who gets messages of channels."""
+        raise CommandError("subscriptions are for RESP connections")
+
+    @property
+    def is_subscriber(self) -> bool:
+        """It listens to channels."""
+        return False
+
     def become_monitor(self) -> None:
         """MONITOR: be shown every command of every client."""
         raise CommandError("MONITOR is for RESP connections")
@@ -100,6 +117,7 @@ class Client(ABC):
         self.name = b""
         self.protocol = 2
         self.is_no_evict = self.is_no_touch = False
+        self.is_authenticated = not self.door.clients.password.is_set
 
     def set_reply_mode(self, mode: str) -> None:
         """CLIENT REPLY: ON, OFF or SKIP."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...proto.reply import OK, Reply, VerbatimReply
+from ...proto.reply import NULL_ARRAY, OK, Reply, VerbatimReply
+from ..commands.arguments import int_argument
 from ..errors import CommandError
+from .blocked import UNBLOCKED
 from .subcommands import Subcommands, shown
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def _no_touch(client: Client, args: Args) -> Reply:
 
 
 def _info(client: Client, args: Args) -> Reply:
-    return VerbatimReply("txt", _describe(client, client.now_ns) + b"\n")
+    return VerbatimReply("txt", describe(client, client.now_ns) + b"\n")
 
 
 def _list(client: Client, args: Args) -> Reply:
@@ -91,7 +93,7 @@ def _list(client: Client, args: Args) -> Reply:
         ]
     elif option:
         raise CommandError("syntax error")
-    lines = [_describe(one, client.now_ns) + b"\n" for one in clients]
+    lines = [describe(one, client.now_ns) + b"\n" for one in clients]
     return VerbatimReply("txt", b"".join(lines))
 
 
@@ -171,6 +173,21 @@ def _unpause(client: Client, args: Args) -> Reply:
     return OK
 
 
+def _unblock(client: Client, args: Args) -> Reply:
+    """UNBLOCK id [TIMEOUT|ERROR]: 1 if that client waited for data, 0 otherwise."""
+    if len(args) > 4:
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{shown(args[1])}'."
+            " Try CLIENT HELP."
+        )
+    mode = args[3].upper() if len(args) == 4 else b"TIMEOUT"
+    if mode not in (b"TIMEOUT", b"ERROR"):
+        raise CommandError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    number = int_argument(args[2])
+    reply: Reply = NULL_ARRAY if mode == b"TIMEOUT" else UNBLOCKED
+    return int(client.door.clients.blockers.unblock(number, reply))
+
+
 def _reply(client: Client, args: Args) -> Reply:
     """REPLY ON|OFF|SKIP: whether the client wants replies, from this one on."""
     mode = args[2].upper()
@@ -202,9 +219,17 @@ def _kind(word: bytes) -> bytes:
     return kind
 
 
-def _describe(client: Client, now_ns: int) -> bytes:
+def _subscriptions(client: Client) -> tuple[int, ...]:
+    if not client.is_subscriber:
+        return 0, 0, 0
+    own = client.door.clients.pubsub.subscriptions_of(client.as_subscriber())
+    return (0, 0, 0) if own is None else tuple(map(len, own.names))
+
+
+def describe(client: Client, now_ns: int) -> bytes:
     """One line of CLIENT LIST: Redis's fields, with what there is no such thing of here at zero."""
     route = client.route
+    channels, patterns, shard_channels = _subscriptions(client)
     fields: tuple[tuple[str, object], ...] = (
         ("id", client.id),
         ("addr", client.address),
@@ -215,9 +240,9 @@ def _describe(client: Client, now_ns: int) -> bytes:
         ("idle", (now_ns - client.now_ns) // 1_000_000_000),
         ("flags", client.flags),
         ("db", client.db),
-        ("sub", 0),
-        ("psub", 0),
-        ("ssub", 0),
+        ("sub", channels),
+        ("psub", patterns),
+        ("ssub", shard_channels),
         ("multi", client.queued),
         ("qbuf", client.held_bytes),
         ("qbuf-free", 0),
@@ -253,6 +278,7 @@ CLIENT = Subcommands(
         b"KILL": _kill,
         b"PAUSE": _pause,
         b"REPLY": _reply,
+        b"UNBLOCK": _unblock,
         b"UNPAUSE": _unpause,
         b"NO-EVICT": _no_evict,
         b"NO-TOUCH": _no_touch,
@@ -285,6 +311,8 @@ CLIENT = Subcommands(
         "    Set the name or the version of the client library.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Have a client that waits for data wait no longer.",
         "UNPAUSE",
         "    End a pause before its time.",
     ),

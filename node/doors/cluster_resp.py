@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...cluster.commands import Spread
+from ...cluster.command import Spread
 from ...cluster.routing import (
     CURSOR_PLACE_BITS,
     join_all,
@@ -27,6 +27,7 @@ from .gather import Gather, Part
 from .outcomes import CROSS_SLOT, NOT_SERVED, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from ...cluster.topology import NodeInfo
@@ -61,19 +62,20 @@ class ClusterRouting:
     ) -> tuple[ShardId, bytes]:
         """In a transaction all keys are in one slot, as in Redis Cluster, and it is led here."""
         row = route.row
-        first = args[row.keys.first] if row.keys.first else b""
-        keys_slot = slot_of_keys(row, args) if row.keys.first else None
+        found = row.keys_of(args)
+        first = found[0] if found else b""
+        keys_slot = slot_of_keys(row, args) if found else None
         if keys_slot is None or (shard is not None and slot_of(key) != keys_slot):
             raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
-        found = self._shard_led(keys_slot)
+        led = self._shard_led(keys_slot)
         _check_databases(route, args)
-        return found, first
+        return led, first
 
     def dispatch(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         row = route.row
         if route.key_at:
             shard = self._shard_led(slot_of(args[route.key_at]))
-        elif row.keys.first:
+        elif row.keys_of(args):
             shared = slot_of_keys(row, args)
             if shared is None:
                 raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
@@ -83,6 +85,14 @@ class ClusterRouting:
             self._without_keys(client, slot, route, args, cost)
             return
         client.send(shard, slot, args, cost, is_write=route.is_write)
+
+    def check_channels(self, names: Sequence[bytes]) -> None:
+        """All in one slot, which is led here."""
+        slots = {slot_of(name) for name in names}
+        if len(slots) > 1:
+            raise CommandError(CROSS_SLOT.text, CROSS_SLOT.code)
+        for slot in slots:
+            self._shard_led(slot)
 
     def _shard_led(self, slot: Slot) -> ShardId:
         """The shard of a slot; raises MOVED if it is led elsewhere."""
@@ -94,9 +104,10 @@ class ClusterRouting:
 
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
         """MOVED when it turned out that another node leads."""
-        if not isinstance(error, NotLeader) or not route.row.keys.first:
+        keys = route.row.keys_of(args) if isinstance(error, NotLeader) else ()
+        if not isinstance(error, NotLeader) or not keys:
             return refusal(error)
-        slot = slot_of(args[route.row.keys.first])
+        slot = slot_of(keys[0])
         shard = shard_of_slot(slot, self._shards)
         node = self._router.topology().node(error.hint) if error.hint else None
         return self._moved(slot, shard, node)
@@ -118,14 +129,20 @@ class ClusterRouting:
         if route.row.spread is Spread.BY_CURSOR:
             self._scan(client, slot, route, args, cost)
             return
+        row = route.row
         shards = self._led()
+        if row.spread is Spread.ONE_SHARD:
+            # A script without keys, or arguments that make no sense: any shard will do.
+            if not shards:
+                raise CommandError(NOT_SERVED.text, NOT_SERVED.code)
+            client.send(shards[0], slot, args, cost, is_write=route.is_write)
+            return
         if not shards:
             client.put(slot, _NOTHING.get(route.name, OK))
             return
         if route.name == b"FLUSHALL":
             # Only database 0 is seen at this door, so nothing else is emptied through it.
             args = [b"FLUSHDB", *args[1:]]
-        row = route.row
         fraction = self._rng.random() if row.name == b"RANDOMKEY" else 0.0
         gather = Gather(
             client,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...cluster.command import NO_MANDATORY_KEYS, Command
 from ...cluster.command_docs import all_docs, docs_of, info_of
-from ...cluster.commands import COMMANDS, Command, find_command
+from ...cluster.commands import COMMANDS, find_command
 from ...cluster.key_specs import keys_and_flags
-from ...cluster.routing import keys_of
 from ...proto.reply import MapReply, Reply
 from ..data.glob import Glob
 from ..errors import CommandError
@@ -50,7 +51,7 @@ def _docs(client: Client, args: Args) -> Reply:
 
 def _getkeys(client: Client, args: Args) -> Reply:
     row, asked = _asked(args)
-    return list(keys_of(row.keys, asked))
+    return list(_keys_of(row, asked))
 
 
 def _asked(args: Args) -> tuple[Command, Args]:
@@ -63,13 +64,21 @@ def _asked(args: Args) -> tuple[Command, Args]:
         raise CommandError("Invalid command specified")
     if not row.accepts(len(asked)):
         raise CommandError("Invalid number of arguments specified for command")
-    if not row.keys.first:
+    if not row.has_keys:
         raise CommandError("The command has no key arguments")
     return row, asked
 
 
+def _keys_of(row: Command, asked: Args) -> Sequence[bytes]:
+    found = row.keys_of(asked)
+    if not found and not row.flags & NO_MANDATORY_KEYS:
+        raise CommandError("Invalid arguments specified for command")
+    return found
+
+
 def _getkeysandflags(client: Client, args: Args) -> Reply:
     row, asked = _asked(args)
+    _keys_of(row, asked)
     return keys_and_flags(row, asked)
 
 

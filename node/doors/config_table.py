@@ -25,11 +25,13 @@ from ...cluster.parameters import (
     parse_memory,
 )
 from ...cluster.slots import DATABASES
+from .password import Password
 
 if TYPE_CHECKING:
     from .door import Door
 
 UINT_MAX = (1 << 32) - 1
+ENTRIES_MAX = 100_000  # Of a log that is searched at each failure.
 FILES_RESERVED = 256  # Open files beside clients: the log, peers, listeners.
 _LEVELS = (("debug", 10), ("verbose", 15), ("notice", 20), ("warning", 30))  # `logging`'s numbers.
 
@@ -51,14 +53,14 @@ class NodeParameter:
 
 @dataclass(frozen=True, slots=True)
 class OutputLimit:
-    """`class hard soft seconds ...`; all clients have one hard limit here, and no soft one."""
+    """`class hard soft seconds ...`; clients have a hard limit here, and no soft one."""
 
-    def parse(self, text: str) -> int | None:
-        """The limit; None if the text speaks of replicas only, of which there are none."""
+    def parse(self, text: str) -> dict[str, int]:
+        """The limits by class; those of replicas, of which there are none, are left out."""
         words = text.split(" ")
         if len(words) % 4:
             raise ValueError("Wrong number of arguments in buffer limit configuration.")
-        limits = set()
+        limits: dict[str, int] = {}
         for start in range(0, len(words), 4):
             name, *numbers = words[start : start + 4]
             if name.lower() not in ("normal", "slave", "replica", "pubsub"):
@@ -70,10 +72,8 @@ class OutputLimit:
                 raise ValueError("there is no soft limit here: give 0 0")
             if not hard:
                 raise ValueError("every client has a limit here: 0 is not possible")
-            limits.add(hard)
-        if len(limits) > 1:
-            raise ValueError("normal and pubsub clients have one limit here")
-        return limits.pop() if limits else None
+            limits[name.lower()] = hard
+        return limits
 
     @staticmethod
     def _numbers(words: list[str]) -> tuple[int, int]:
@@ -87,13 +87,13 @@ class OutputLimit:
             )
         return hard, soft
 
-    def text(self, value: int) -> str:
-        return f"normal {value} 0 0 slave 0 0 0 pubsub {value} 0 0"
+    def text(self, value: dict[str, int]) -> str:
+        return f"normal {value['normal']} 0 0 slave 0 0 0 pubsub {value['pubsub']} 0 0"
 
     show = text
 
     def describe(self) -> str:
-        return "`normal BYTES 0 0`"
+        return "`normal BYTES 0 0 pubsub BYTES 0 0`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,15 @@ def _set_keepalive(door: Door, value: int) -> None:
     door.limits.tcp_keepalive_s = value
 
 
-def _set_output_limit(door: Door, value: int | None) -> None:
-    if value is not None:
-        door.limits.output_buffer_bytes_max = value
+def _output_limits(door: Door) -> dict[str, int]:
+    limits = door.limits
+    return {"normal": limits.output_buffer_bytes_max, "pubsub": limits.pubsub_buffer_bytes_max}
+
+
+def _set_output_limits(door: Door, value: dict[str, int]) -> None:
+    limits = door.limits
+    limits.output_buffer_bytes_max = value.get("normal", limits.output_buffer_bytes_max)
+    limits.pubsub_buffer_bytes_max = value.get("pubsub", limits.pubsub_buffer_bytes_max)
 
 
 def _set_slower_than(door: Door, value: int) -> None:
@@ -178,6 +184,19 @@ def _set_log_level(_: Door, word: str) -> None:
     logging.getLogger().setLevel(dict(_LEVELS)[word])
 
 
+def _set_access_log_length(door: Door, value: int) -> None:
+    door.clients.access_log.length_max = value
+
+
+def _get_password(door: Door) -> str:
+    return door.clients.password.text.decode("utf-8", "surrogateescape")
+
+
+def _set_password(door: Door, text: str) -> None:
+    """Who is logged in stays so, as in Redis."""
+    door.clients.password = Password(text.encode("utf-8", "surrogateescape"))
+
+
 CHANGEABLE: tuple[NodeParameter, ...] = (
     NodeParameter(
         "maxclients",
@@ -201,8 +220,8 @@ CHANGEABLE: tuple[NodeParameter, ...] = (
     NodeParameter(
         "client-output-buffer-limit",
         OutputLimit(),
-        lambda door: door.limits.output_buffer_bytes_max,
-        _set_output_limit,
+        _output_limits,
+        _set_output_limits,
     ),
     NodeParameter(
         "slowlog-log-slower-than",
@@ -231,6 +250,13 @@ CHANGEABLE: tuple[NodeParameter, ...] = (
     NodeParameter(
         "loglevel", Choice(tuple(word for word, _ in _LEVELS)), _get_log_level, _set_log_level
     ),
+    NodeParameter("requirepass", Text(), _get_password, _set_password),
+    NodeParameter(
+        "acllog-max-len",
+        Integer(0, ENTRIES_MAX),
+        lambda door: door.clients.access_log.length_max,
+        _set_access_log_length,
+    ),
 )
 
 
@@ -256,7 +282,7 @@ def _immutable(name: str, value: str, *aliases: str) -> NodeParameter:
 
 
 _AT_ONCE = "what is deleted is freed at once, a little at a time"
-_NO_SCRIPTS = "there are no scripts yet"
+_SCRIPTS = "a script ends at lua-budget, whatever time it takes"
 _OFF = "there is no such thing here"
 
 FIXED: tuple[NodeParameter, ...] = (
@@ -285,9 +311,8 @@ FIXED: tuple[NodeParameter, ...] = (
         lambda door: door.is_cluster,
         is_immutable=True,
     ),
-    _fact("requirepass", Text(), "", "there are no passwords yet"),
     _fact("latency-tracking", YesNo(), value=True, why="times of commands are always counted"),
-    _fact("lua-time-limit", Integer(0, LONG_MAX), 5000, _NO_SCRIPTS, "busy-reply-threshold"),
+    _fact("lua-time-limit", Integer(0, LONG_MAX), 5000, _SCRIPTS, "busy-reply-threshold"),
     _fact("lazyfree-lazy-eviction", YesNo(), value=False, why=_AT_ONCE),
     _fact("lazyfree-lazy-expire", YesNo(), value=False, why=_AT_ONCE),
     _fact("lazyfree-lazy-server-del", YesNo(), value=False, why=_AT_ONCE),

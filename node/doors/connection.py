@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from ...cluster.commands import READ, WRITE, wrong_arity
-from ...proto.reply import ErrorReply, Reply
+from ...cluster.command import BLOCKING, READ, WRITE
+from ...cluster.commands import wrong_arity
+from ...proto.reply import ErrorReply, Pushes, Reply
 from ...proto.resp import Command, CommandReader, encode_reply
 from ..errors import CommandError
 from ..request import Done, NotApplied, Outcome, Unknown
+from .admission import check_admitted
+from .blocked import blocking, must_wait
 from .client import Client
 from .lane import Batch, Lane, Sink
 from .outcomes import uncertain
 from .routes import ROUTES, SHARD_ROUTES, SecurityBreach, find
+from .sockets import address_of, keep_alive
 from .subcommands import Later
 from .transactions import UNQUEUED, Transaction
 
@@ -32,9 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...cluster.slots import ShardId
+    from ..pubsub import Subscriber
     from ..request import Args
     from .door import Door
     from .routes import Route
+    from .watch import Watched
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +80,7 @@ class Connection(Client, asyncio.Protocol):
         "_early",
         "_has_ended",
         "_held",
+        "_held_cost",
         "_is_choked",
         "_is_closing",
         "_is_held",
@@ -82,6 +88,7 @@ class Connection(Client, asyncio.Protocol):
         "_is_paused",
         "_is_scheduled",
         "_lanes",
+        "_messages",
         "_next_in",
         "_next_out",
         "_out",
@@ -89,17 +96,24 @@ class Connection(Client, asyncio.Protocol):
         "_reader",
         "_silent",
         "_transport",
+        "has_subscribed",
         "is_monitor",
         "reply_mode",
         "transaction",
+        "watched",
     )
 
     def __init__(self, door: Door) -> None:
         Client.__init__(self, door)
         self.transaction: Transaction | None = None  # Since MULTI.
+        self.watched: Watched | None = None  # Until the next EXEC.
         self.reply_mode = _ON
         self.is_monitor = False
+        self.has_subscribed = False  # Once; `is_subscriber` tells whether it listens now.
+        self._messages = 0  # Of channels, since it last kept up with reading.
         self._reader = CommandReader(door.limits.reader)
+        if not self.is_authenticated:
+            self._reader.restrict(is_strict=True)
         self._lanes: dict[ShardId, Lane] = {}
         self._next_in = 0  # The place of the next command in the order of replies,
         self._next_out = 0  # and of the reply to be written next.
@@ -109,6 +123,7 @@ class Connection(Client, asyncio.Protocol):
         self._out_bytes = 0  # Of both, and of what the transport holds.
         self._cost = 0  # Of commands in lanes.
         self._held: list[Command] = []  # Commands behind one that must be answered first.
+        self._held_cost = 0  # Of those that came while it is held.
         self._is_held = False  # By an answer that takes a while, or by CLIENT PAUSE.
         self._transport: asyncio.Transport  # From connection_made on.
         self._is_scheduled = False
@@ -122,11 +137,11 @@ class Connection(Client, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # TCP: always both ways.
-        self.address = _address(transport.get_extra_info("peername"))
-        self.local_address = _address(transport.get_extra_info("sockname"))
+        self.address = address_of(transport.get_extra_info("peername"))
+        self.local_address = address_of(transport.get_extra_info("sockname"))
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            _keep_alive(sock, self.door.limits.tcp_keepalive_s)
+            keep_alive(sock, self.door.limits.tcp_keepalive_s)
         if not self.door.clients.add(self):
             self._transport.write(encode_reply(TOO_MANY_CLIENTS, 2))
             self._is_closing = True
@@ -139,17 +154,23 @@ class Connection(Client, asyncio.Protocol):
         # Read after the bytes were taken from the socket, never earlier (correctness R3).
         self.now_ns = self.door.router.now_ns()
         self.door.clients.input_bytes += len(data)
+        if reader.is_strict and not self.needs_password:
+            reader.restrict(is_strict=False)
         commands = reader.feed(data)
         self._is_scheduled = True  # What is answered at once is written by turn(), in one piece.
         if self._held or self._is_held:
             self._held += commands
+            self._held_cost += len(data)
         elif commands:
             self._take(commands, reader.taken // len(commands))
         self.turn()
 
     def eof_received(self) -> bool:
-        """The client sends no more, but may still read: answer all, then close."""
+        """The client sends no more, but may still read: answer all, then close. One that waits for
+        data is gone, as in Redis: nothing must be taken for it."""
         self._has_ended = True
+        if self.door.clients.blockers.has(self):
+            self.abort()
         self.schedule()
         return True
 
@@ -159,6 +180,7 @@ class Connection(Client, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_choked = False
+        self._messages = 0
         self.schedule()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -187,7 +209,7 @@ class Connection(Client, asyncio.Protocol):
             if route.by_word is not None:
                 route = route.of(args)
             slot = self._next_in
-            if (route.is_barrier and slot != self._next_out) or (
+            if (route.is_barrier and slot != self._next_out and must_wait(route, args)) or (
                 clients.pause.is_on and clients.pause.holds(self, route)
             ):
                 clients.commands -= len(commands) - place
@@ -200,6 +222,9 @@ class Connection(Client, asyncio.Protocol):
                     self.transaction is not None
                     or self.reply_mode is not _ON
                     or clients.monitors.watching
+                    or clients.is_loading
+                    or not self.is_authenticated
+                    or self.has_subscribed
                 ):
                     reply = self._take_specially(route, args, slot, cost)
                 else:
@@ -234,7 +259,13 @@ class Connection(Client, asyncio.Protocol):
         self._check_arity(route, args)
         if route.handler is None:
             args[0] = route.name
-            self.door.dispatch(self, slot, route, args, cost)
+            if route.vet is not None:
+                route.vet(args)
+            later = blocking(self, route, args) if route.is_barrier else None
+            if later is None:
+                self.door.dispatch(self, slot, route, args, cost)
+            else:
+                self._start_later(later, slot, route, args)
             return STARTED
         try:
             reply = route.handler(self, args)
@@ -246,9 +277,12 @@ class Connection(Client, asyncio.Protocol):
         if type(reply) is not Later:
             self._count_here(route, args, cast("Reply", reply))
             return cast("Reply", reply)
-        self._is_held = True
-        reply.start(partial(self._finish_later, slot, route, args))
+        self._start_later(reply, slot, route, args)
         return STARTED
+
+    def _start_later(self, later: Later, slot: int, route: Route, args: Command) -> None:
+        self._is_held = True
+        later.start(partial(self._finish_later, slot, route, args))
 
     def _check_arity(self, route: Route, args: Command) -> None:
         count = len(args)
@@ -257,7 +291,9 @@ class Connection(Client, asyncio.Protocol):
 
     def _count_here(self, route: Route, args: Command, reply: Reply) -> None:
         door = self.door
-        elapsed_ns = door.router.now_ns() - self.now_ns
+        # Waiting for data is no work.
+        is_waiting = route.row.flags & BLOCKING
+        elapsed_ns = 0 if is_waiting else door.router.now_ns() - self.now_ns
         door.clients.stats.answered_here(self, route.row, args, reply, elapsed_ns)
 
     def _finish_later(self, slot: int, route: Route, args: Command, reply: Reply) -> None:
@@ -275,15 +311,18 @@ class Connection(Client, asyncio.Protocol):
         """Take no further command until `release`."""
         self._is_held = True
 
-    # --- Commands of a client that is in MULTI or wants no replies, or that somebody monitors.
+    # --- Commands of a client that is in MULTI, wants no replies or has not logged in; or that
+    # somebody monitors; or that come before the node is there.
 
     def _take_specially(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
         if self.reply_mode is not _ON:
             self._silent.add(slot)
             if self.reply_mode is ReplyMode.SKIP:
                 self.reply_mode = _ON
-        if self.is_monitor and route.row.flags & (READ | WRITE):
+        if route.name:  # Else there is no such command: it says so itself.
             self._check_arity(route, args)
+            check_admitted(self, route)
+        if self.is_monitor and route.row.flags & (READ | WRITE):
             raise CommandError("Replica can't interact with the keyspace")
         transaction = self.transaction
         if transaction is None or route.name in UNQUEUED:
@@ -295,7 +334,6 @@ class Connection(Client, asyncio.Protocol):
                 transaction.execute(self, slot)
                 return STARTED
             return self._start(route, args, slot, cost)
-        self._check_arity(route, args)
         if route.handler is not None and not route.name:
             return self._start(route, args, slot, cost)  # There is no such command: it says so.
         return transaction.queue(route, args, cost)
@@ -308,17 +346,41 @@ class Connection(Client, asyncio.Protocol):
                 monitors.show(self, one, queued)
         monitors.show(self, route, args)
 
+    def as_subscriber(self) -> Subscriber:
+        self.has_subscribed = True
+        return self
+
+    @property
+    def is_subscriber(self) -> bool:
+        clients = self.door.clients
+        return self.has_subscribed and clients.pubsub.subscriptions_of(self) is not None
+
+    def push_message(self, data: bytes) -> None:
+        """Write a message of a channel; who reads too slowly for them is ended, and counted."""
+        self.push(data)
+        if self._is_choked and not self._is_lost:
+            self._messages += 1
+            limits = self.door.limits
+            if (
+                self._messages > limits.pubsub_buffer_messages_max
+                or self.output_bytes > limits.pubsub_buffer_bytes_max
+            ):
+                self.door.clients.pubsub.counters.slow += 1
+                self._overflow()
+
     def become_monitor(self) -> None:
         self.is_monitor = True
         self.door.clients.monitors.watching[self.id] = self
 
     def reset(self) -> None:
         super().reset()
-        self.transaction = None
+        self._reader.restrict(is_strict=self.needs_password)
+        self.transaction = self.watched = None
         if self.reply_mode is not _ON:
             self.set_reply_mode("ON")
         self.is_monitor = False
         self.door.clients.monitors.watching.pop(self.id, None)
+        self.door.clients.pubsub.leave(self)
 
     def set_reply_mode(self, mode: str) -> None:
         slot = self._next_in - 1  # Of CLIENT REPLY itself, which is answered if it says ON.
@@ -346,7 +408,8 @@ class Connection(Client, asyncio.Protocol):
         data = encode_reply(reply, self.protocol)
         if self._silent and slot in self._silent:
             self._silent.discard(slot)
-            data = b""
+            if type(reply) is not Pushes:  # Those are no replies, as in Redis.
+                data = b""
         self._out_bytes += len(data)
         if self._out_bytes > self.door.limits.output_buffer_bytes_max:
             self._overflow()
@@ -432,6 +495,8 @@ class Connection(Client, asyncio.Protocol):
         while True:
             while self.idle_lanes:  # A router may answer at once, and so refill it.
                 self.idle_lanes.pop().launch()
+            if self._reader.has_stopped and not (self._held or self._is_held):
+                self._held = self._read_on()
             if (
                 not self._held
                 or self._is_held
@@ -440,6 +505,7 @@ class Connection(Client, asyncio.Protocol):
             ):
                 break
             held, self._held = self._held, []
+            self._held_cost = 0
             self.now_ns = self.door.router.now_ns()  # Deadlines do not count how long they waited.
             self._take(held, 0)
         if self._reader.error and not (self._held or self._is_held or self._is_closing):
@@ -458,6 +524,11 @@ class Connection(Client, asyncio.Protocol):
             self._transport.close()
         else:
             self._pace()
+
+    def _read_on(self) -> list[Command]:
+        """What came behind the commands of a client that had to log in first."""
+        self._reader.restrict(is_strict=self.needs_password)
+        return self._reader.go_on()
 
     def _write(self) -> None:
         out = self._out
@@ -480,7 +551,11 @@ class Connection(Client, asyncio.Protocol):
     def _pace(self) -> None:
         """Pause reading while too much waits here; go on when half of it is done."""
         waiting_bytes_max = self.door.limits.waiting_bytes_max
-        is_stuck = self._is_choked or bool(self._held) or self.backing_off > 0
+        # Of one that waits for data some is read on: else its end would not be seen.
+        is_held = bool(self._held) and not (
+            self._held_cost < waiting_bytes_max and self.door.clients.blockers.has(self)
+        )
+        is_stuck = self._is_choked or is_held or self.backing_off > 0
         if self._is_paused:
             if not is_stuck and self._cost <= waiting_bytes_max // 2:
                 self._is_paused = False
@@ -502,11 +577,21 @@ class Connection(Client, asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """It waits for no answer."""
-        return self._next_in == self._next_out and not self._held and not self.is_monitor
+        return (
+            self._next_in == self._next_out
+            and not self._held
+            and not self.is_monitor
+            and not self.is_subscriber
+        )
 
     @property
     def state_flags(self) -> str:
-        return "O" * self.is_monitor + "x" * (self.transaction is not None)
+        return (
+            "O" * self.is_monitor
+            + "P" * self.is_subscriber
+            + "x" * (self.transaction is not None)
+            + "b" * self.door.clients.blockers.has(self)
+        )
 
     @property
     def queued(self) -> int:
@@ -539,20 +624,3 @@ class Connection(Client, asyncio.Protocol):
         """End at once, without a word."""
         self._is_closing = self._is_lost = True
         self._transport.abort()
-
-
-def _keep_alive(sock: socket.socket, idle_s: int) -> None:
-    """Have the system find out whether a silent client is still there, as Redis does."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(idle_s > 0))
-    if idle_s and hasattr(socket, "TCP_KEEPIDLE"):  # Elsewhere the system's own times count.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(idle_s // 3, 1))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-
-
-def _address(name: object) -> str:
-    """`host:port`, as CLIENT LIST shows it."""
-    if not isinstance(name, tuple):
-        return ""
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -12,18 +12,22 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from .acl_log import AccessLog
+from .blocked import Blockers
 from .connection import Connection
 from .monitor import Monitors
+from .password import Password
 from .pause import Pause
 from .stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ...cluster.settings import Settings
     from ...cluster.slots import ShardId
     from ...proto.reply import ErrorReply
     from ..errors import Unavailable
+    from ..pubsub import PubSub
     from ..request import Args
     from .backend import DoorLimits, NodeControl, NodeFacts, Router
     from .client import Client
@@ -53,6 +57,10 @@ class Routing(Protocol):
         CommandError when that is not one place, or not that of those before (`shard`, `key`)."""
         ...
 
+    def check_channels(self, names: Sequence[bytes]) -> None:
+        """Raises CommandError if shard channels are not served here."""
+        ...
+
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
         """The answer when it surely was not applied."""
         ...
@@ -79,6 +87,12 @@ class Clients:
         self.reset_node_counts: Callable[[], None] = lambda: None
         self.monitors = Monitors()
         self.pause = Pause()
+        # At random: what the last process of this node waited for may still be known somewhere.
+        self.blockers: Blockers = Blockers(secrets.randbits(62) | 1)
+        self.pubsub: PubSub  # Set once there is a node.
+        self.password: Password = Password()
+        self.access_log: AccessLog = AccessLog()
+        self.is_loading = False  # There is no node yet (`loading.py`).
 
     def add(self, client: Client) -> bool:
         """Give it its id; False when there are `clients_max` already."""
@@ -107,6 +121,9 @@ class Clients:
         self.by_id.pop(client.id, None)
         self.monitors.watching.pop(client.id, None)
         self.pause.leave(client)
+        self.blockers.leave(client)
+        if client.is_subscriber:
+            self.pubsub.leave(client.as_subscriber())
 
 
 class Door:
@@ -122,12 +139,8 @@ class Door:
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
-        self.routing = routing
         self.is_cluster: bool = routing.is_cluster
-        self.dispatch = routing.dispatch
-        self.router = router
-        self.facts = facts
-        self.control = control
+        self.attach(routing, router=router, facts=facts, control=control)
         self.clients: Clients = clients
         self.listener = listener  # Whose addresses its clients are told (`NodeInfo.address`).
         self.limits: DoorLimits = clients.limits
@@ -139,6 +152,16 @@ class Door:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._idle_check: asyncio.TimerHandle | None = None
+
+    def attach(
+        self, routing: Routing, *, router: Router, facts: NodeFacts, control: NodeControl
+    ) -> None:
+        """Who is behind this door from now on; clients that are connected do not notice."""
+        self.routing = routing
+        self.dispatch = routing.dispatch
+        self.router = router
+        self.facts = facts
+        self.control = control
 
     # --- The listener.
 

@@ -24,6 +24,7 @@ class Gather:
         "_client",
         "_combine",
         "_command",
+        "_ended",
         "_is_write",
         "_missing",
         "_refused",
@@ -41,6 +42,7 @@ class Gather:
         combine: Callable[[list[Any]], Reply],
         *,
         is_write: bool,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self._client = client
         self._slot = slot
@@ -50,6 +52,7 @@ class Gather:
         self._is_write = is_write
         self._missing = parts
         self._replies: list[Any] = [None] * parts
+        self._ended = ended  # Told when it is answered.
         self._refused: list[ErrorReply] = []  # Of parts that surely were not applied.
 
     def put(self, place: int, reply: Any, *, is_refused: bool = False) -> None:
@@ -66,6 +69,8 @@ class Gather:
         elapsed_ns = door.router.now_ns() - self._since_ns
         door.clients.stats.answered(self._client, [self._command], [reply], elapsed_ns)
         self._client.put(self._slot, reply)
+        if self._ended is not None:
+            self._ended()
 
     def _answer(self) -> Reply:
         replies = self._replies

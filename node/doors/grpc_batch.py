@@ -10,12 +10,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ...cluster.commands import NO_MULTI, unknown_command, wrong_arity
+from ...cluster.command import NO_MULTI
+from ...cluster.commands import unknown_command, wrong_arity
 from ...cluster.slots import DATABASES, ShardId
 from ...proto.execute import encode_batch, encode_outcome, encode_result
 from ...proto.reply import ErrorReply, Reply
 from ..commands.transactions import EXEC, EXEC_RO, pack_transaction
 from ..errors import CommandError, Unavailable
+from .blocked import must_wait
 from .grpc_outcomes import Refused, not_applied, unknown
 from .grpc_queue import ATOMIC, Part, ShardQueue
 from .outcomes import HALF_APPLIED, refusal
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 COMMAND_COST = 128  # What a waiting command costs beside its bytes, about.
 
+_WAITS = "{} waits for data, which a stream does not: ask without waiting, or by a RESP connection"
 _WITHOUT_MEANING: dict[bytes, str] = {
     b"SELECT": "name the database in the batch (Batch.database)",
     b"MULTI": "a batch with is_atomic is a transaction",
@@ -241,6 +244,10 @@ class BatchRun:
                     monitors.show(stream, route, args)
                 if route.handler is None:
                     args[0] = route.name
+                    if route.is_barrier:
+                        _check_waiting(route, args)
+                    if route.vet is not None:
+                        route.vet(args)
                     dispatch(asker, slot, route, args, cost)
                 else:
                     self._answer_here(slot, route, args)
@@ -292,6 +299,8 @@ class BatchRun:
                 _check_size(self.door.limits.reader, args)
                 _check_transaction(route)
                 shard, first = self.door.routing.place(self.db, route, args, shard, key)
+                if route.vet is not None:
+                    route.vet(args)
             except CommandError as error:
                 errors[slot] = ErrorReply(error.code, error.text)
                 continue
@@ -333,6 +342,11 @@ def _check_count(route: Route, args: Args) -> None:
     count = len(args)
     if count != route.arity and (route.arity >= 0 or count < -route.arity):
         raise CommandError(wrong_arity(route.row))
+
+
+def _check_waiting(route: Route, args: Args) -> None:
+    if must_wait(route, args):
+        raise CommandError(_WAITS.format(route.row.display_name.upper()))
 
 
 def _check_size(limits: ReaderLimits, args: Args) -> None:

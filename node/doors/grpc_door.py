@@ -1,9 +1,10 @@
 """The gRPC door (+2) of one listener: Commands, Topology, Admin, health, reflection.
 
-The node's own listener shares its port with the peers' streams (`peer_server.py`) and is there
-before the cluster is formed: until `attach` clients are told UNAVAILABLE and health says
-NOT_SERVING. A named listener has a server of its own. What our own code raises for one client ends
-that client's call and is logged. Read `grpc_stream.py` next.
+The node's own listener shares its port with the peers' streams (`peer_server.py`); a named one has
+a server of its own. Until `attach`, while the cluster is formed and the data loaded, clients are
+told UNAVAILABLE and health says NOT_SERVING. Where there is a password, calls need it; health and
+reflection are for all. What our own code raises for one client ends that client's call and is
+logged. Read `grpc_stream.py` next.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio as reflection_aio
 
 from ...proto import admin_pb2, commands_pb2
+from ...proto.reply import ErrorReply
 from ..names import Address
 from ..peer_options import SERVER_OPTIONS
 from .grpc_stream import ENVELOPE_BYTES, Stream
 from .grpc_views import Health, TopologyFeed, ViewedNode, status_reply
+from .password import wrong_password
 
 if TYPE_CHECKING:
     from ..peer_stream import Context
-    from .door import Door
+    from .door import Clients, Door
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +41,21 @@ ADMIN = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
 # The later name has the same messages; tools ask for it first.
 REFLECTIONS = (reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
 
+_NO_PASSWORD = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    "Authentication required: metadata 'authorization' with the value 'Bearer PASSWORD'",
+)
 _TOO_MANY = (grpc.StatusCode.RESOURCE_EXHAUSTED, "max number of clients reached")
 
 
 class GrpcDoor:
     """What clients are served at +2 of one listener."""
 
-    def __init__(self, name: str, session_timeout_ms: int) -> None:
+    def __init__(self, name: str, session_timeout_ms: int, clients: Clients) -> None:
         self.session_timeout_ms = session_timeout_ms  # Of a session that does not say.
         self.address = ""  # Where it listens.
         self._name = name  # The node's.
+        self._clients = clients
         self._door: Door | None = None
         self._view: ViewedNode | None = None
         self._feed: TopologyFeed | None = None
@@ -72,8 +80,7 @@ class GrpcDoor:
 
     async def listen(self, host: str, port: int) -> None:
         """A server of its own, for a named listener. Raises OSError if the port is taken."""
-        assert self._door is not None, "a listener is opened when there is a node"
-        limits = self._door.limits.reader
+        limits = self._clients.limits.reader
         options = dict(SERVER_OPTIONS)
         options["grpc.max_receive_message_length"] = limits.command_bytes_max + 2 * ENVELOPE_BYTES
         server = grpc.aio.server(options=tuple(options.items()))
@@ -117,8 +124,9 @@ class GrpcDoor:
         )
 
     async def _execute(self, _: AsyncIterator[bytes], context: Context) -> None:
-        door = await self._formed(context)
+        door = await self._admitted(context)
         stream = Stream(self, door, context)
+        stream.is_authenticated = True
         if not door.clients.add(stream):
             await context.abort(*_TOO_MANY)
         try:
@@ -131,7 +139,7 @@ class GrpcDoor:
             door.clients.remove(stream)
 
     async def _watch(self, _: admin_pb2.WatchRequest, context: Context) -> None:
-        door = await self._formed(context)
+        door = await self._admitted(context)
         assert self._feed is not None
         if self._watchers >= door.limits.clients_max:
             await context.abort(*_TOO_MANY)
@@ -142,18 +150,34 @@ class GrpcDoor:
             self._watchers -= 1
 
     async def _status(self, _: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
-        await self._formed(context)
+        await self._admitted(context)
         assert self._view is not None
         return status_reply(self._view.status())
 
-    async def _formed(self, context: Context) -> Door:
-        """The door of this listener; ends the call while there is no node behind it."""
+    async def _admitted(self, context: Context) -> Door:
+        """The door of this listener; ends the call of who does not know the password, and while
+        there is no node behind it."""
+        await self._check_password(context)
         if self._door is None:
-            missing = ", ".join(self._waiting_for)
-            text = f"the cluster is being formed: {self._name} waits for {missing or 'its log'}"
+            text = f"{self._name} is loading its log and snapshots"
+            if self._waiting_for:
+                missing = ", ".join(self._waiting_for)
+                text = f"the cluster is being formed: {self._name} waits for {missing}"
             await context.abort(grpc.StatusCode.UNAVAILABLE, text)
         assert self._door is not None
         return self._door
+
+    async def _check_password(self, context: Context) -> None:
+        password = self._clients.password
+        if not password.is_set:
+            return
+        given = _bearer(context)
+        if given is None:
+            await context.abort(*_NO_PASSWORD)
+        elif not password.is_right(given):
+            error = wrong_password()
+            self._clients.stats.rejected(None, ErrorReply(error.code, error.text))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.text)
 
     def address_of(self, node: str) -> str:
         """host:port of a node's gRPC port, as this listener announces it; empty if unknown."""
@@ -163,6 +187,15 @@ class GrpcDoor:
             return ""
         host, port = info.address(self._door.listener)
         return str(Address(host, port + GRPC_OFFSET))
+
+
+def _bearer(context: Context) -> bytes | None:
+    """What the call gives as its password."""
+    for key, value in context.invocation_metadata() or ():
+        scheme, _, given = str(value).partition(" ")
+        if key == "authorization" and scheme.lower() == "bearer":
+            return given.strip().encode()
+    return None
 
 
 def _rooted(serve: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Any]:

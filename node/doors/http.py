@@ -57,6 +57,7 @@ class HttpDoor:
         self._name = name
         self._view: NodeView | None = None
         self._waiting_for: list[str] = []
+        self._reason = ""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         application = web.Application()
@@ -76,9 +77,10 @@ class HttpDoor:
         self._view = view
         self._registry.register(_Collected(view))
 
-    def wait_for(self, names: list[str]) -> None:
-        """While the cluster is being formed: the founders that are missing."""
+    def wait_for(self, names: list[str], reason: str = "") -> None:
+        """There is no node yet: the founders that are missing, and why it is so in words."""
         self._waiting_for = names
+        self._reason = reason
 
     async def close(self) -> None:
         await self._runner.cleanup()
@@ -92,6 +94,8 @@ class HttpDoor:
             return web.Response(text="ok\n")
         missing = self._waiting_for if view is None else view.waiting_for
         text = f"waiting for {', '.join(missing)}\n" if missing else "waiting for leaders\n"
+        if view is None and self._reason:
+            text = f"{self._reason}\n"
         return web.Response(status=503, text=text)
 
     async def _status(self, _: web.Request) -> web.Response:
@@ -101,7 +105,7 @@ class HttpDoor:
             {
                 "version": 1,
                 "node": self._name,
-                "state": "forming",
+                "state": "forming" if self._waiting_for else "loading",
                 "waiting_for": self._waiting_for,
             }
         )

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from ...cluster.settings import settings_of
 from ...proto.reply import Reply, VerbatimReply
 from ..histogram import percentile
+from ..pubsub import CHANNEL, PATTERN, SHARD
 from .subcommands import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..pubsub import PubSub
     from ..request import Args
     from .client import Client
     from .door import Door
@@ -34,7 +36,7 @@ Fields: TypeAlias = "Mapping[str, str | int]"
 # Not in INFO without arguments, as in Redis: they grow with what clients do.
 _ON_REQUEST = frozenset({"commandstats", "latencystats"})
 _TITLES = {"cpu": "CPU"}
-_BLOCKING = frozenset({b"WAIT", b"WAITAOF"})  # Commands whose clients count as blocked.
+_BLOCKING = frozenset({b"WAIT", b"WAITAOF"})  # Their clients count as blocked, too.
 _UNITS = (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10))
 
 
@@ -101,13 +103,13 @@ def _clients(door: Door) -> Fields:
         "maxclients": door.limits.clients_max,
         "client_recent_max_input_buffer": max((one.held_bytes for one in clients), default=0),
         "client_recent_max_output_buffer": max((one.output_bytes for one in clients), default=0),
-        "blocked_clients": sum([_is_blocked(one) for one in clients]),
+        "blocked_clients": door.clients.blockers.clients + sum(map(_waits_for_copies, clients)),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
     }
 
 
-def _is_blocked(client: Client) -> bool:
+def _waits_for_copies(client: Client) -> bool:
     return client.route is not None and client.route.name in _BLOCKING and not client.is_idle
 
 
@@ -138,14 +140,30 @@ def _stats(door: Door) -> Fields:
         "total_error_replies": sum(clients.stats.errors.values()),
         "unexpected_error_replies": 0,
         "acl_access_denied_auth": clients.stats.errors.get("WRONGPASS", 0),
+        **_channels(clients.pubsub),
         # What there is not yet, or never will be: clients that look find nothing going on.
         **dict.fromkeys(_NEVER, 0),
     }
 
 
+def _channels(pubsub: PubSub) -> Fields:
+    """Of this node, as in Redis Cluster."""
+    counters = pubsub.counters
+    return {
+        "pubsub_channels": len(pubsub.channels(CHANNEL, is_everywhere=False)),
+        "pubsub_patterns": len(pubsub.channels(PATTERN, is_everywhere=False)),
+        "pubsubshard_channels": len(pubsub.channels(SHARD, is_everywhere=False)),
+        "pubsub_published": counters.published,
+        "pubsub_delivered": counters.delivered,
+        "pubsub_sent_to_peers": counters.sent,
+        "pubsub_lost": counters.lost,
+        "client_output_buffer_limit_disconnections": counters.slow,
+    }
+
+
 _NEVER = (
-    "evicted_keys", "evicted_clients", "total_eviction_exceeded_time",
-    "current_eviction_exceeded_time", "pubsub_channels", "pubsub_patterns", "pubsubshard_channels",
+    "evicted_clients", "total_eviction_exceeded_time",
+    "current_eviction_exceeded_time",
     "latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
     "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
     "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",

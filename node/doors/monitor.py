@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...proto.reply import OK, Reply
+from .slowlog import redacted
 
 if TYPE_CHECKING:
     from ..request import Args
@@ -18,7 +19,6 @@ WORD_COST = 16  # Of an argument beside its bytes, about.
 _ESCAPES = dict(
     zip(b'\\"\n\r\t\a\b', ("\\\\", '\\"', "\\n", "\\r", "\\t", "\\a", "\\b"), strict=True)
 )
-_SECRET = frozenset({b"AUTH", b"HELLO"})  # Their arguments are nobody's business.
 
 
 class Monitors:
@@ -31,7 +31,7 @@ class Monitors:
         if not route.is_monitored or not route.name:
             return
         seconds, micros = divmod(client.door.router.wall_us(), 1_000_000)
-        words = _words(args[:1] if route.name in _SECRET else args)
+        words = _words(redacted(args))
         line = f"+{seconds}.{micros:06d} [{client.db} {client.address}] {words}\r\n".encode()
         for watcher in list(self.watching.values()):
             watcher.push(line)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .client import Client
     from .connection import Connection
     from .door import Door
     from .routes import Route
 
 # Like writes: their effect must not be seen while writes are paused.
-_AS_WRITES = frozenset({b"EXEC", b"CONFIG|SET", b"SHUTDOWN"})
+_AS_WRITES = frozenset(
+    {b"EXEC", b"CONFIG|SET", b"SHUTDOWN"} | {b"PUBLISH", b"SPUBLISH", b"PFCOUNT"}
+)
 LOOK_MIN_S, LOOK_MAX_S = 0.001, 1.0  # Between two looks at the clock.
 
 
@@ -23,6 +27,7 @@ class Pause:
         self._is_for_writes = False
         self._until_ns = 0
         self._waiting: dict[int, Connection] = {}
+        self._passing: list[Callable[[], None]] = []  # What is done when it is over.
         self._number = 0  # Of this pause: a timer of an earlier one does nothing.
 
     def begin(self, door: Door, until_ns: int, *, is_for_writes: bool) -> None:
@@ -53,6 +58,9 @@ class Pause:
         waiting, self._waiting = self._waiting, {}
         for client in waiting.values():
             client.release()
+        passing, self._passing = self._passing, []
+        for go_on in passing:
+            go_on()
 
     def leave(self, client: Client) -> None:
         """It is gone and waits no more."""
@@ -60,8 +68,18 @@ class Pause:
 
     def holds(self, client: Connection, route: Route) -> bool:
         """Whether this command has to wait; the client is then held until the end."""
-        if self._is_for_writes and not (route.is_write or route.name in _AS_WRITES):
+        if not self._is_for(route):
             return False
         client.hold()
         self._waiting[client.id] = client
         return True
+
+    def pass_by(self, route: Route, go_on: Callable[[], None]) -> None:
+        """Have a command go on that began before: now, or when the pause is over."""
+        if self.is_on and self._is_for(route):
+            self._passing.append(go_on)
+        else:
+            go_on()
+
+    def _is_for(self, route: Route) -> bool:
+        return not self._is_for_writes or route.is_write or route.name in _AS_WRITES

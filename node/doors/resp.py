@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...cluster.commands import Spread
+from ...cluster.command import Spread
 from ...cluster.routing import (
     databases_apart,
     join_all,
@@ -25,6 +25,7 @@ from .gather import Gather, Part
 from .outcomes import CROSS_SHARD, CROSS_TRANSACTION, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from ...proto.reply import ErrorReply, Reply
@@ -53,7 +54,7 @@ class AnyKeyRouting:
             self._scan(client, slot, route, args, cost)
         elif len(shards) == 1:
             client.send(shards[0], slot, args, cost, is_write=route.is_write)
-        elif route.row.spread is Spread.ALL_SHARDS:
+        elif route.row.spread in (Spread.ALL_SHARDS, Spread.EVERYWHERE):
             self._ask_all(client, slot, route, args, cost)
         elif route.row.spread is Spread.SPLIT_KEYS:
             self._split(client, slot, route, args, cost)
@@ -84,6 +85,9 @@ class AnyKeyRouting:
             error = CROSS_TRANSACTION if db else CROSS_SHARD
             raise CommandError(error.text, error.code)
         return shards[0], b""
+
+    def check_channels(self, names: Sequence[bytes]) -> None:
+        """Any node will do: they are told to all."""
 
     def refusal(self, route: Route, args: Args, error: Unavailable) -> ErrorReply:
         return refusal(error)

@@ -6,23 +6,28 @@ under the name as it came; `find` handles every other spelling and the names nob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any  # Any: values of several kinds.
 
-from ...cluster.commands import (
-    COMMANDS,
+from ...cluster.command import (
+    ADMIN,
+    ALL,
+    BLOCKING,
     LOCAL,
+    LOGGED,
     NAMES_DB,
+    PUBSUB,
     READ,
     SECOND,
     SKIP_MONITOR,
     WRITE,
     Command,
-    unknown_command,
-    unknown_subcommand,
 )
+from ...cluster.commands import COMMANDS, unknown_command, unknown_subcommand
+from ..commands.dumping import vet_restore
 from ..commands.transactions import EXEC, EXEC_RO
+from ..commands.transactions import WATCH as WATCH_KEYS
 from ..errors import CommandError
 from .local_commands import LOCAL_HANDLERS
 from .subcommands import Subcommands
@@ -33,16 +38,18 @@ if TYPE_CHECKING:
     from .client import Client
     from .subcommands import Later, LocalHandler
 
-# They change what later replies look like, or speak about earlier writes: they wait until all
-# earlier commands of the connection are answered.
+# They change what later replies look like, speak about earlier writes, or have something written
+# that is no reply: they wait until all earlier commands of the connection are answered.
 _BARRIERS = frozenset(
     {b"HELLO", b"RESET", b"WAIT", b"WAITAOF", b"CONFIG|SET", b"SHUTDOWN"}
+    | {b"WATCH", b"PUBLISH", b"SPUBLISH"}
+    | {b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"}
     | {b"CLUSTER|COUNTKEYSINSLOT", b"CLUSTER|GETKEYSINSLOT"}
 )
 
 
 # What a door answers by itself it answers at once: a million patterns for CONFIG GET, or names for
-# COMMAND INFO, would hold up the whole node.
+# COMMAND INFO, would hold up the whole node. Subscriptions have a limit of their own.
 LOCAL_WORDS_MAX = 4_096
 
 
@@ -63,6 +70,8 @@ class Route:
     handler: LocalHandler | None  # Answers it at the door; without one it goes to shards.
     row: Command
     by_word: Mapping[bytes, Any] | None = None  # Of a container: a Route for each subcommand.
+    # Looks at the arguments before they can get into a log, and may replace some (correctness A4).
+    vet: Callable[[list[bytes]], None] | None = None
 
     def of(self, args: Args) -> Route:
         """Of a container: the route of the subcommand that `args` name."""
@@ -96,19 +105,20 @@ def _bounded(handler: LocalHandler) -> LocalHandler:
 def _route(
     row: Command, handler: LocalHandler | None, by_word: Mapping[bytes, Route] | None = None
 ) -> Route:
-    has_one_key = row.keys.first == row.keys.last
-    if handler is not None and row.name and row.arity < 0:
+    has_one_key = row.keys.first == row.keys.last and row.finder is None
+    if handler is not None and row.name and row.arity < 0 and not row.flags & PUBSUB:
         handler = _bounded(handler)
     return Route(
         name=row.name,
         arity=row.arity,
         key_at=row.keys.first if has_one_key and row.spread is not NAMES_DB else 0,
-        is_write=bool(row.flags & WRITE),
-        is_barrier=row.name in _BARRIERS,
-        is_monitored=not row.flags & SKIP_MONITOR,
+        is_write=bool(row.flags & (WRITE | LOGGED)),
+        is_barrier=row.name in _BARRIERS or bool(row.flags & BLOCKING),
+        is_monitored=not row.flags & (SKIP_MONITOR | ADMIN),
         handler=handler,
         row=row,
         by_word=by_word,
+        vet=vet_restore if row.name in (b"RESTORE", b"RESTORE-ASKING") else None,
     )
 
 
@@ -147,6 +157,7 @@ for _row in COMMANDS.values():
 SHARD_ROUTES: dict[bytes, Route] = {
     EXEC: _route(Command(EXEC, 3, WRITE, SECOND, ""), None),
     EXEC_RO: _route(Command(EXEC_RO, 3, READ, SECOND, ""), None),
+    WATCH_KEYS: _route(Command(WATCH_KEYS, -2, WRITE, ALL, ""), None),
 }
 for _one in list(ROUTES.values()):
     for _data in (_one, *(_one.by_word or {}).values()):

@@ -12,6 +12,7 @@ ARGS_MAX = 32
 ARG_BYTES_MAX = 128
 
 REDACTED = b"(redacted)"
+_SECRETS = frozenset({b"requirepass", b"masterauth"})
 
 
 class SlowCommand(NamedTuple):
@@ -58,7 +59,8 @@ class SlowLog:
 
 
 def redacted(args: Sequence[bytes]) -> Sequence[bytes]:
-    """Without passwords: AUTH's arguments, and the two behind HELLO's word AUTH."""
+    """Without passwords: AUTH's arguments, the two behind HELLO's word AUTH, and what CONFIG SET
+    is given for `requirepass`."""
     match args[0].upper():
         case b"AUTH":
             return [args[0], *[REDACTED] * (len(args) - 1)]
@@ -67,6 +69,12 @@ def redacted(args: Sequence[bytes]) -> Sequence[bytes]:
             if b"AUTH" in words:
                 at = words.index(b"AUTH") + 1
                 return [*args[:at], *[REDACTED] * len(args[at : at + 2]), *args[at + 2 :]]
+        case b"CONFIG":
+            before = [b"", *args[:-1]]
+            return [
+                REDACTED if name.lower() in _SECRETS and place % 2 else word
+                for place, (name, word) in enumerate(zip(before, args, strict=True))
+            ]
     return args
 
 

@@ -21,7 +21,8 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from ...cluster.commands import COMMANDS, FAST, SKIP_SLOWLOG, Command
+from ...cluster.command import FAST, SKIP_SLOWLOG, Command
+from ...cluster.commands import COMMANDS
 from ...proto.reply import ErrorReply
 from ..clock import SystemClock
 from ..histogram import BUCKETS, bucket_of
@@ -79,8 +80,8 @@ class Stats:
     def __init__(self, wall_us: Callable[[], int] = _wall_us) -> None:
         self.commands: dict[bytes, CommandStats] = _Table()
         self.errors: dict[str, int] = {}
-        self.slow_log = SlowLog()
-        self.latency = LatencyMonitor(lambda: wall_us() // 1_000_000)
+        self.slow_log: SlowLog = SlowLog()
+        self.latency: LatencyMonitor = LatencyMonitor(lambda: wall_us() // 1_000_000)
         self.percentiles: tuple[float, ...] = (
             50.0,
             99.0,

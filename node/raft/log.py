@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -36,14 +37,16 @@ class RaftLog:
     def __init__(self, snapshot: SnapshotMeta, entries: Sequence[Entry]) -> None:
         self.snapshot = snapshot  # The last durable one: what a follower left behind is sent.
         self.commit_index = snapshot.id.index
-        self.last_index = snapshot.id.index
+        self.last_index = snapshot.id.index + len(entries)
         self._base = snapshot.id
-        self._entries: list[Entry] = []
+        self._entries: list[Entry] = list(entries)
         # Bytes of all entries up to and including each, since this object was made: the bytes
         # between two places are one subtraction, and truncation cannot get them wrong.
-        self._bytes: list[int] = []
+        self._bytes: list[int] = list(accumulate([len(entry.data) for entry in entries]))
         self._base_bytes = 0
-        self.extend(entries)
+        for place in (0, -1) if entries else ():
+            held = self._entries[place]
+            assert held.index == (self.first_index, self.last_index)[place], "a log has no gaps"
 
     @property
     def base(self) -> EntryId:

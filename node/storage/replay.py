@@ -2,7 +2,8 @@
 
 A batch that cannot be read is a torn tail if nothing valid with a higher number exists anywhere,
 and damage otherwise (correctness L1): then the node stops and says where, it never truncates what
-may have been acknowledged. `wal.py` opens the log with what this returns.
+may have been acknowledged. It can take a while, so it is done in steps (`steps.py`). `wal.py` opens
+the log with what this returns.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import Corrupt
@@ -41,10 +43,16 @@ from .records import (
 
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
+    from ..steps import Steps
     from .disk import Disk
 
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 _SEGMENT_NAME = re.compile(r"(\d{12})\.log")
+
+# How much is done in one step: about a millisecond's worth each.
+STEP_RECORDS = 512
+STEP_ENTRIES = 4_096
+STEP_SEARCHED_BYTES = 1 << 20
 
 
 def segment_path(directory: str, number: int) -> str:
@@ -114,7 +122,7 @@ class ReplayedShard:
 
 
 class Replay:
-    """The log of a directory, read. Raises Corrupt, or IdentityError for another cluster's."""
+    """The log of a directory; `read` it. Raises Corrupt, or IdentityError for another cluster's."""
 
     def __init__(self, disk: Disk, directory: str, cluster_id: int) -> None:
         self.shards: dict[ShardId, ReplayedShard] = {}
@@ -123,17 +131,16 @@ class Replay:
         self.last_batch = 0
         self._disk = disk
         self._cluster_id = cluster_id
+        self._directory = directory
         self._suspect: tuple[str, int, bytes] | None = None  # Where the next batch should be,
-        # and what is there instead, if anything was ever written there.
-        numbers = sorted(
-            int(match[1])
-            for name in disk.listdir(directory)
-            if (match := _SEGMENT_NAME.fullmatch(name))
-        )
+        # and the segment it is in, if anything was ever written there.
+
+    def read(self) -> Steps[None]:
+        """All of it, in steps; blocks in none of them but those that it yields as work."""
+        numbers = segment_numbers(self._disk, self._directory)
         for number in numbers:
-            self._read_segment(
-                segment_path(directory, number), number, is_last=number == numbers[-1]
-            )
+            path = segment_path(self._directory, number)
+            yield from self._read_segment(path, number, is_last=number == numbers[-1])
         if self.segments and self.segments[0].number > 1 and not self.last_batch:
             # What came before was freed because a head in here was on disk (correctness L2).
             path = self.segments[0].path
@@ -141,62 +148,61 @@ class Replay:
                 f"{path}: no batch at {SEGMENT_START}, where the state of every shard was"
             )
         for shard, state in self.shards.items():
-            self._check_gaps(shard, state)
+            yield from self._check_gaps(shard, state)
 
-    def _read_segment(self, path: str, number: int, *, is_last: bool) -> None:
+    def _read_segment(self, path: str, number: int, *, is_last: bool) -> Steps[None]:
         if self.segments and number != self.segments[-1].number + 1:
             missing = self.segments[-1].number + 1
             raise Corrupt(f"{path}: the log segment before it, number {missing}, is missing")
-        file = self._disk.open(path)
-        try:
-            data = file.pread(file.size(), 0)
-        finally:
-            file.close()
+        data: bytes = yield partial(_content, self._disk, path)
         if not has_segment_header(data, cluster_id=self._cluster_id, number=number, path=path):
             if not is_last:
                 raise Corrupt(f"{path}: no log segment header at 0")
             self.headless = path
-            self._look_behind(data, FoundSegment(number, path, len(data)))
+            yield from self._look_behind(data, FoundSegment(number, path, len(data)))
             return
         segment = FoundSegment(number, path, len(data))
         self.segments.append(segment)
         while (frame := self._frame(data, segment.end, segment)) is not None:
             if self.last_batch and frame.number != self.last_batch + 1:
                 break
-            for record in records_in(data, frame.start, frame.end, path=path):
+            for count, record in enumerate(records_in(data, frame.start, frame.end, path=path), 1):
                 self._apply(record, segment)
+                if not count % STEP_RECORDS:
+                    yield 0
             self.last_batch = frame.number
             segment.end = frame.end
             segment.last_batch = frame
-        self._look_behind(data, segment)
+            yield frame.end - frame.offset
+        yield from self._look_behind(data, segment)
 
     def _frame(self, data: bytes, offset: int, segment: FoundSegment) -> Frame | None:
         return read_frame(
             data, offset, cluster_id=self._cluster_id, segment=segment.number, path=segment.path
         )
 
-    def _look_behind(self, data: bytes, segment: FoundSegment) -> None:
+    def _look_behind(self, data: bytes, segment: FoundSegment) -> Steps[None]:
         """Raises Corrupt if a batch that counts lies behind one that cannot be read (L1)."""
-        rest = data[segment.end :]
-        is_written = any(rest[:FRAME_BYTES])
+        is_written = any(data[segment.end : segment.end + FRAME_BYTES])
         if (
             segment.last_batch is not None
             or self._suspect is None
             or (is_written and not self._suspect[2])
         ):
-            self._suspect = (segment.path, segment.end, rest if is_written else b"")
-        offset = data.find(FRAME_MAGIC, segment.end)
+            self._suspect = (segment.path, segment.end, data if is_written else b"")
+        offset = yield from _find_magic(data, segment.end)
         while offset >= 0:
             frame = self._frame(data, offset, segment)
             if frame is not None and frame.number > self.last_batch:
                 path, bad_offset, bad_data = self._suspect
-                shards = ", ".join(map(str, shards_probably_in(bad_data, 0))) or "unknown"
+                shards = ", ".join(map(str, shards_probably_in(bad_data, bad_offset))) or "unknown"
                 raise Corrupt(
                     f"{path}: log batch {self.last_batch + 1} at {bad_offset} is damaged "
                     f"(shards: {shards}), and batch {frame.number} follows it in {segment.path} "
                     f"at {offset}; replace this node's data from its peers"
                 )
-            offset = data.find(FRAME_MAGIC, offset + 1)
+            yield 0
+            offset = yield from _find_magic(data, offset + 1)
 
     def _apply(self, record: Record, segment: FoundSegment) -> None:
         shard = record.shard
@@ -244,10 +250,10 @@ class Replay:
             )
         state.hard_state = after
 
-    def _check_gaps(self, shard: ShardId, state: ReplayedShard) -> None:
-        expected = state.base.id.index + 1
-        for index in sorted(state.entries):
-            if index != expected:
+    def _check_gaps(self, shard: ShardId, state: ReplayedShard) -> Steps[None]:
+        for expected in range(state.base.id.index + 1, state.last + 1):
+            if expected not in state.entries:
+                index = min(one for one in state.entries if one > expected)
                 path = next(
                     one.path for one in self.segments if one.number == state.entries[index][1]
                 )
@@ -255,7 +261,34 @@ class Replay:
                     f"{path}: the log of shard {shard} goes on with entry {index}, "
                     f"but entry {expected} is missing"
                 )
-            expected += 1
+            if not expected % STEP_ENTRIES:
+                yield 0
+
+
+def segment_numbers(disk: Disk, directory: str) -> list[int]:
+    """Of the log's files, in order."""
+    names = map(_SEGMENT_NAME.fullmatch, disk.listdir(directory))
+    return sorted([int(match[1]) for match in names if match])
+
+
+def _content(disk: Disk, path: str) -> bytes:
+    file = disk.open(path)
+    try:
+        return file.pread(file.size(), 0)
+    finally:
+        file.close()
+
+
+def _find_magic(data: bytes, offset: int) -> Steps[int]:
+    """Where the next batch might begin, or -1."""
+    while offset < len(data):
+        end = offset + STEP_SEARCHED_BYTES
+        found = data.find(FRAME_MAGIC, offset, end + len(FRAME_MAGIC) - 1)
+        if found >= 0:
+            return found
+        yield min(end, len(data)) - offset
+        offset = end
+    return -1
 
 
 def _new_state(replica: ReplicaId, base: SnapshotMeta, first_index: int) -> ReplayedShard:
@@ -273,7 +306,7 @@ def _base(record: Record) -> tuple[SnapshotMeta, int]:
 
 def restore(
     shard: ShardId, state: ReplayedShard, snapshot: SnapshotMeta | None
-) -> tuple[Restored, bool]:
+) -> Steps[tuple[Restored, bool]]:
     """The log and the newest snapshot together (correctness L5), and whether the log was discarded
     because it does not lead through the snapshot."""
     base = state.base
@@ -296,5 +329,9 @@ def restore(
         is_discarded = held is None or held[0].term != place.term
     if is_discarded:
         return Restored(state.hard_state, snapshot, ()), True
-    entries = tuple(state.entries[index][0] for index in range(place.index + 1, state.last + 1))
-    return Restored(state.hard_state, snapshot, entries), False
+    entries: list[Entry] = []
+    for index in range(place.index + 1, state.last + 1):
+        entries.append(state.entries[index][0])
+        if not index % STEP_ENTRIES:
+            yield 0
+    return Restored(state.hard_state, snapshot, tuple(entries)), False

@@ -327,6 +327,15 @@ class Snapshots:
 
     # --- In a thread.
 
+    def size(self) -> int:
+        """Bytes of the newest ones, which are loaded at start."""
+        total = 0
+        for shard, header in self.newest.items():
+            file = self.disk.open(self._path(shard, header.meta.id))
+            total += file.size()
+            file.close()
+        return total
+
     def read(self, shard: ShardId) -> SnapshotReader:
         """The newest snapshot of `shard`, to be loaded at start; its chunks are checked as read."""
         path = self._path(shard, self.newest[shard].meta.id)

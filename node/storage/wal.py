@@ -26,6 +26,7 @@ from ..raft.types import (
     SnapshotMeta,
     Voter,
 )
+from ..steps import run_through
 from .records import (
     FRAME_BYTES,
     SEGMENT_START,
@@ -37,12 +38,13 @@ from .records import (
     pack_record,
     pack_segment_header,
 )
-from .replay import Replay, restore, segment_path
+from .replay import STEP_ENTRIES, Replay, restore, segment_path
 from .segments import Segment
 from .shard_log import Effect, ShardLog
 
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
+    from ..steps import Steps
     from .disk import Disk
 
 
@@ -137,12 +139,35 @@ class Log:
         options: LogOptions = DEFAULT_OPTIONS,
     ) -> tuple[Log, dict[ShardId, RestoredShard]]:
         """Read what is there, given the newest snapshot of each shard; blocks. Raises Corrupt."""
-        disk.makedirs(directory)
+        return run_through(
+            cls.opening(
+                disk, directory, cluster_id=cluster_id, snapshots=snapshots, options=options
+            )
+        )
+
+    @classmethod
+    def opening(
+        cls,
+        disk: Disk,
+        directory: str,
+        *,
+        cluster_id: int,
+        snapshots: Mapping[ShardId, SnapshotMeta],
+        options: LogOptions = DEFAULT_OPTIONS,
+    ) -> Steps[tuple[Log, dict[ShardId, RestoredShard]]]:
+        """`open`, in steps."""
+        yield partial(disk.makedirs, directory)
         replay = Replay(disk, directory, cluster_id)
+        yield from replay.read()
         log = cls(disk, directory, cluster_id, options)
-        log._take_segments(replay)
-        log._make_lasting(replay)
-        return log, log._take_shards(replay, snapshots)
+
+        def make_lasting() -> None:
+            log._take_segments(replay)
+            log._make_lasting(replay)
+
+        yield make_lasting
+        found = yield from log._take_shards(replay, snapshots)
+        return log, found
 
     def _take_segments(self, replay: Replay) -> None:
         if replay.headless is not None:
@@ -177,7 +202,7 @@ class Log:
 
     def _take_shards(
         self, replay: Replay, snapshots: Mapping[ShardId, SnapshotMeta]
-    ) -> dict[ShardId, RestoredShard]:
+    ) -> Steps[dict[ShardId, RestoredShard]]:
         restored: dict[ShardId, RestoredShard] = {}
         resets: list[ShardSave] = []
         for shard, meta in snapshots.items():
@@ -188,16 +213,18 @@ class Log:
                     "but the log knows no such shard"
                 )
         for shard, state in replay.shards.items():
-            known, is_discarded = restore(shard, state, snapshots.get(shard))
+            known, is_discarded = yield from restore(shard, state, snapshots.get(shard))
             restored[shard] = RestoredShard(state.replica, known)
             log = ShardLog(
                 state.replica, state.hard_state, state.base, state.first_index, state.base.id.index
             )
-            for index in sorted(state.entries):
+            for index in range(state.base.id.index + 1, state.last + 1):
                 entry, segment = state.entries[index]
                 log.append((entry,))
                 low, _ = log.spans.get(segment, (index, index))
                 log.spans[segment] = (low, index)
+                if not index % STEP_ENTRIES:
+                    yield 0
             self._shards[shard] = log
             if is_discarded:
                 # Or what is appended now would stand behind a gap at the next start.
@@ -205,7 +232,7 @@ class Log:
             elif known.snapshot.id.index > state.base.id.index:
                 self.compacted(shard, known.snapshot, known.snapshot.id.index + 1)
         if resets:
-            self.write(self.stage(resets))
+            yield partial(self.write, self.stage(resets))
         return restored
 
     # --- On the loop.

@@ -166,6 +166,29 @@ def test_every_field_has_a_flag_a_help_text_and_a_line_at_start() -> None:
     assert "  --announce HOST[:PORT]\n" in help_text
 
 
+def test_the_password_is_not_shown_where_the_configuration_is(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text("requirepass = 'the secret'\n")
+    by_file = load([*GOOD, "--config", str(file)], {})
+    by_variable = load(GOOD, {"TRIMARAN_REQUIREPASS": "the secret"})
+    by_flag = load([*GOOD, "--requirepass", "the secret"], {})
+    assert by_file == by_variable == by_flag
+    assert by_flag.requirepass == "the secret"
+    assert "requirepass = (set)" in by_flag.lines()
+    assert "requirepass = " in load(GOOD, {}).lines()
+    assert "secret" not in "".join(by_flag.lines()) + repr(by_flag)
+
+
+def test_a_fault_does_not_tell_the_password(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text("requirepass = 4711\n")
+    with pytest.raises(ConfigError) as caught:
+        load([*GOOD, "--config", str(file), "--requirepas=4711"], {})
+    assert f"{file}: requirepass: is not a text" in str(caught.value)
+    assert "--requirepas: there is no such option" in str(caught.value)
+    assert "4711" not in str(caught.value)
+
+
 # --- Listeners.
 
 OUTSIDE = Listener("outside", "0.0.0.0", 17379, "127.0.0.1", 17379)

@@ -18,6 +18,7 @@ from trimaran.node.doors.connection import Connection
 from trimaran.node.doors.door import Clients, Door
 from trimaran.node.doors.resp import AnyKeyRouting
 from trimaran.node.errors import CommandError
+from trimaran.node.pubsub import PubSub
 from trimaran.node.request import Done, Outcome, Request
 from trimaran.node.shard import ALL_HANDLERS
 from trimaran.proto.reply import ErrorReply, Reply
@@ -25,6 +26,8 @@ from trimaran.proto.reply import ErrorReply, Reply
 if TYPE_CHECKING:
     from trimaran.cluster.settings import Pairs
     from trimaran.cluster.slots import ShardId
+    from trimaran.node.commands.blocking import Waiting
+    from trimaran.node.pubsub import PubSubLimits
 
 NODES = tuple(
     NodeInfo(
@@ -155,9 +158,18 @@ class Router:
         self.led_before: dict[int, str] = {}
         self.unreachable: set[str] = set()
         self.time_ns = 1_000_000_000
+        self.has_something = False  # For who would wait for data,
+        self.cancelled: list[Request] = []  # and waits that were called off.
+        self.is_full = False
 
     def submit(self, request: Request) -> None:
         self.requests.append(request)
+
+    def cancel(self, wait: Request) -> None:
+        self.cancelled.append(wait)
+
+    def may_have(self, shard: ShardId, db: int, waiting: Waiting) -> bool:
+        return self.has_something
 
     def leads(self, shard: ShardId) -> bool:
         return self.leaders[shard] == self.name
@@ -242,6 +254,7 @@ def make_door(
     if is_cluster:
         routing = ClusterRouting(router, Random(3), listener)
     clients = clients or Clients(limits or DoorLimits(), router.now_ns())
+    clients.pubsub = lone_pubsub(router)
     return Door(
         routing,
         router=router,
@@ -252,6 +265,24 @@ def make_door(
         call_soon=call_soon,
         call_later=call_later,
     )
+
+
+class Alone:
+    """What the pub/sub of a node without peers runs on."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
+        raise AssertionError("nobody is waited for")
+
+
+def lone_pubsub(router: Router, limits: PubSubLimits | None = None) -> PubSub:
+    """Pub/sub of one node."""
+    return PubSub(Alone(), router.now_ns, limits)
 
 
 class Client:

@@ -83,7 +83,7 @@ class GrpcRig:
             call_later=loop.call_later,
         )
         self.clients = self.door.clients
-        self.grpc = GrpcDoor("n1", SESSION_TIMEOUT_MS)
+        self.grpc = GrpcDoor("n1", SESSION_TIMEOUT_MS, self.clients)
         self._channels: list[grpc.aio.Channel] = []
 
     def channel(self) -> grpc.aio.Channel:

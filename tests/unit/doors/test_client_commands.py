@@ -200,11 +200,19 @@ def test_a_silent_reply_that_comes_late_keeps_the_order() -> None:
 def test_a_monitor_is_shown_what_others_send_but_no_secrets(rig: Rig) -> None:
     watcher, client = rig.client(), rig.client()
     assert watcher.ask(b"MONITOR") == b"OK"
-    client.send([b"SET", b"a b", b'"\\\n\x00\xff'], b"AUTH default secret", b"CONFIG GET x")
+    client.send(
+        [b"SET", b"a b", b'"\\\n\x00\xff'],
+        b"AUTH default secret",
+        b"CONFIG SET requirepass secret",  # As all that only an administrator does.
+        b"HELLO 2 AUTH default secret",
+    )
     lines = [line.decode() for line in watcher.replies()]
-    address = client.connection.address
-    assert lines[0] == (f'1700000000.000001 [0 {address}] "SET" "a b" "\\"\\\\\\n\\x00\\xff"')
-    assert lines[1] == f'1700000000.000001 [0 {address}] "AUTH"'
+    at = f"1700000000.000001 [0 {client.connection.address}]"
+    assert lines == [
+        f'{at} "SET" "a b" "\\"\\\\\\n\\x00\\xff"',
+        f'{at} "AUTH" "(redacted)" "(redacted)"',
+        f'{at} "HELLO" "2" "AUTH" "(redacted)" "(redacted)"',
+    ]
 
 
 def test_a_transaction_is_shown_when_it_is_carried_out(rig: Rig) -> None:

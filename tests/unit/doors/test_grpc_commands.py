@@ -20,7 +20,7 @@ from trimaran.node.errors import (
 )
 from trimaran.node.request import Done, NotApplied, Unknown
 from trimaran.proto import commands_pb2 as pb
-from trimaran.proto.reply import OK, ErrorReply, MapReply, VerbatimReply
+from trimaran.proto.reply import NULL_ARRAY, OK, ErrorReply, MapReply, VerbatimReply
 from trimaran.proto.resp import ReaderLimits
 
 from ...grpc_client import batch, outcome_of
@@ -139,6 +139,16 @@ async def test_what_makes_no_sense_on_a_stream_names_the_way(command: bytes, way
         assert isinstance(refused, ErrorReply)
         assert "has no meaning on a gRPC stream" in refused.text
         assert way in refused.text
+
+
+@pytest.mark.parametrize("command", [b"BLPOP k 0", b"XREAD BLOCK 0 STREAMS k $"])
+async def test_a_stream_does_not_wait_for_data(command: bytes) -> None:
+    async with grpc_rig() as rig:
+        stream = rig.stream()
+        refused = await stream.one(command)
+        assert isinstance(refused, ErrorReply)
+        assert "waits for data, which a stream does not" in refused.text
+        assert await stream.one(b"XREAD STREAMS k 0") == NULL_ARRAY
 
 
 async def test_words_of_http_are_unknown_commands_and_harm_nothing() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import Any  # gRPC's call types are generic over messages.
 
@@ -15,13 +17,16 @@ from grpc_reflection.v1alpha import reflection_pb2
 from trimaran.client.status import NodeStatus, ReplicaStatus, ShardStatus, Status
 from trimaran.node.changes import Changes
 from trimaran.node.doors.backend import DoorLimits
+from trimaran.node.doors.door import Clients
 from trimaran.node.doors.grpc_door import GrpcDoor
 from trimaran.node.doors.grpc_views import TopologyFeed
+from trimaran.node.doors.password import Password
 from trimaran.node.peer_server import PeerServer
 from trimaran.proto import admin_pb2
+from trimaran.proto.reply import OK
 
 from ...grpc_client import Execute, status, watch
-from .fakes import Router
+from .fakes import MemoryRouter, Router
 from .grpc_rig import GrpcRig, View, grpc_rig
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -210,22 +215,33 @@ async def test_health_can_be_watched_by_several() -> None:
         assert await health_of(calls[0]) == NOT_SERVING
 
 
+def reflect(channel: grpc.aio.Channel, version: str) -> grpc.aio.StreamStreamCall[Any, Any]:
+    method: grpc.aio.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    return method()
+
+
+async def listed(channel: grpc.aio.Channel, version: str) -> set[str]:
+    """The services that reflection names."""
+    call = reflect(channel, version)
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    reply: Any = await call.read()
+    await call.done_writing()
+    return {one.name for one in reply.list_services_response.service}
+
+
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_names_the_services_and_describes_them(version: str) -> None:
     async with grpc_rig(Router(1)) as rig:
-        method: grpc.aio.StreamStreamMultiCallable[Any, Any] = rig.channel().stream_stream(
-            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )
-        call = method()
-        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
-        reply: Any = await call.read()
-        listed = {one.name for one in reply.list_services_response.service}
-        assert set(SERVICES) < listed
-        assert "grpc.health.v1.Health" in listed
+        names = await listed(rig.channel(), version)
+        assert set(SERVICES) < names
+        assert "grpc.health.v1.Health" in names
+        call = reflect(rig.channel(), version)
         await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICES[0]))
-        reply = await call.read()
+        reply: Any = await call.read()
         files = reply.file_descriptor_response.file_descriptor_proto
         assert any(b"ExecuteRequest" in one for one in files)
         await call.done_writing()
@@ -254,7 +270,7 @@ async def test_a_message_over_the_limit_of_the_shared_port_is_not_held() -> None
 
 
 async def test_until_there_is_a_node_clients_are_told_whom_it_waits_for() -> None:
-    door = GrpcDoor("n1", 1_000)
+    door = GrpcDoor("n1", 1_000, Clients(DoorLimits(), 0))
     door.wait_for(["n2", "n3"])
     server = PeerServer()
     for service in door.services():
@@ -276,3 +292,77 @@ async def test_until_there_is_a_node_clients_are_told_whom_it_waits_for() -> Non
             assert await Execute(channel).one(b"PING now") == b"now"
     finally:
         await server.stop()
+
+
+async def test_while_the_node_loads_its_data_clients_are_told_so() -> None:
+    async with _closed_port() as (door, channel):
+        door.wait_for([])
+        code, text = await Execute(channel).ending()
+        assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "n1 is loading its log and snapshots")
+
+
+@asynccontextmanager
+async def _closed_port() -> AsyncIterator[tuple[GrpcDoor, grpc.aio.Channel]]:
+    """A door that has no node yet, on the port of the peers."""
+    door = GrpcDoor("n1", 1_000, Clients(DoorLimits(), 0))
+    server = PeerServer()
+    for service in door.services():
+        server.add_service(service)
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield door, channel
+    finally:
+        await server.stop()
+
+
+# --- With a password.
+
+BEARER = (("authorization", "Bearer se cret"),)
+WRONG = (("authorization", "Bearer secret"),)
+
+
+async def _refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), caught.value.details() or ""
+
+
+async def test_calls_need_the_password_as_a_bearer_token() -> None:
+    async with grpc_rig(MemoryRouter()) as rig:
+        rig.clients.password = Password(b"se cret")
+        channel = rig.channel()
+        for metadata in ((), (("authorization", "Basic se cret"),), (("authorization", ""),)):
+            code, text = await Execute(channel, metadata).ending()
+            assert code == grpc.StatusCode.UNAUTHENTICATED
+            assert text == (
+                "Authentication required: metadata 'authorization' with the value 'Bearer PASSWORD'"
+            )
+        for call in (status(channel), watch(channel).read()):
+            assert (await _refusal(call))[0] == grpc.StatusCode.UNAUTHENTICATED
+        code, text = await Execute(channel, WRONG).ending()
+        assert code == grpc.StatusCode.UNAUTHENTICATED
+        assert text == "invalid username-password pair or user is disabled."
+        assert rig.clients.stats.errors["WRONGPASS"] == 1
+        assert not rig.clients.by_id
+
+        stream = Execute(channel, BEARER)
+        assert await stream.one(b"SET a 1") == OK
+        assert await stream.one(b"ACL WHOAMI") == b"default"
+        assert (await status(channel, BEARER)).node == "n1"
+        assert (await next_state(watch(channel, BEARER))).node == "n1"
+
+
+async def test_health_and_reflection_need_no_password() -> None:
+    async with grpc_rig(Router(1)) as rig:
+        rig.clients.password = Password(b"secret")
+        channel = rig.channel()
+        assert await check(channel, "") == SERVING
+        assert set(SERVICES) < await listed(channel, "v1")
+
+
+async def test_the_password_is_asked_for_before_there_is_a_node() -> None:
+    async with _closed_port() as (door, channel):
+        door._clients.password = Password(b"se cret")
+        assert (await Execute(channel).ending())[0] == grpc.StatusCode.UNAUTHENTICATED
+        assert (await Execute(channel, BEARER).ending())[0] == grpc.StatusCode.UNAVAILABLE

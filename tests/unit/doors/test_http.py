@@ -81,6 +81,15 @@ async def test_while_the_cluster_forms_the_missing_founders_are_named(
     assert status.waiting_for == ("n2", "n3")
 
 
+async def test_while_a_node_loads_its_data_it_says_how_far_it_is(
+    door: HttpDoor, browser: Browser
+) -> None:
+    door.wait_for([], "loading: 40 % of 1.20G")
+    assert await browser.get("/readyz") == (503, "loading: 40 % of 1.20G\n")
+    status = parse(json.loads((await browser.get("/status"))[1]))
+    assert (status.state, status.waiting_for, status.is_ready) == ("loading", (), False)
+
+
 async def test_a_node_is_ready_when_its_view_says_so(door: HttpDoor, browser: Browser) -> None:
     node = FakeNode()
     door.attach(node)

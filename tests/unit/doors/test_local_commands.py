@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from trimaran.cluster.commands import COMMANDS, LOCAL
+from trimaran.cluster.command import LOCAL
+from trimaran.cluster.commands import COMMANDS
 from trimaran.node.doors.local_commands import LOCAL_HANDLERS
 from trimaran.node.doors.routes import LOCAL_WORDS_MAX
 from trimaran.node.doors.subcommands import Subcommands

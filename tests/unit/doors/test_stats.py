@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.cluster.commands import COMMANDS, LOCAL
+from trimaran.cluster.command import LOCAL
+from trimaran.cluster.commands import COMMANDS
 from trimaran.node.doors.latency import FSYNC, SAMPLES_MAX, LatencyMonitor
 from trimaran.node.doors.slowlog import SlowLog, cut
 from trimaran.node.doors.stats import CODES_MAX, OTHER_CODES, Stats
@@ -156,8 +157,15 @@ def test_passwords_are_not_kept(counted: Counted) -> None:
     log.add(
         [b"HELLO", b"3", b"AUTH", b"user", b"secret", b"SETNAME", b"me"], 1, 1, address="", name=b""
     )
+    log.add(
+        [b"config", b"set", b"timeout", b"1", b"RequirePass", b"secret"],
+        *(1, 1),
+        address="",
+        name=b"",
+    )
     hidden = b"(redacted)"
-    assert [one.args for one in log.newest(2)] == [
+    assert [one.args for one in log.newest(3)] == [
+        (b"config", b"set", b"timeout", b"1", b"RequirePass", hidden),
         (b"HELLO", b"3", b"AUTH", hidden, hidden, b"SETNAME", b"me"),
         (b"auth", hidden, hidden),
     ]

@@ -200,3 +200,11 @@ def test_the_cluster_door_wants_one_slot() -> None:
     refused = "CROSSSLOT Keys in request don't hash to the same slot"
     assert _asked(rig, b"MULTI", b"SET a 1", b"SET b 1", b"EXEC")[2:] == [refused, ABORTED]
     assert _asked(rig, b"MULTI", b"SET {x}a 1", b"SET {x}b 1", b"EXEC")[-1] == [b"OK", b"OK"]
+
+
+def test_without_memory_nothing_is_queued_as_in_redis() -> None:
+    rig = Rig(MemoryRouter())
+    rig.router.is_full = True
+    oom = "OOM command not allowed when used memory > 'maxmemory'."
+    assert _asked(rig, b"MULTI", b"GET a", b"PING", b"EXEC") == [b"OK", oom, oom, ABORTED]
+    assert _asked(rig, b"MULTI", b"GET a", b"DISCARD", b"PING") == [b"OK", oom, b"OK", b"PONG"]

@@ -26,6 +26,7 @@ from trimaran.node.raft.types import (
 )
 from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
 from trimaran.node.shard import Shard, ShardLimits
+from trimaran.node.slices import Endless
 
 from ...sim.cluster import SimCluster
 from ...sim.network import NetworkProfile
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from trimaran.node.config import Config
     from trimaran.node.errors import Unavailable
     from trimaran.node.node import Node, Parts
+    from trimaran.node.notifications import Notifications
 
     from ...sim.machine import Machine
     from ...sim.process import Process
@@ -60,6 +62,7 @@ CALM = replace(
     log_keep_bytes=0,
     append_bytes_max=1 << 20,
     inflight_appends_max=64,
+    settings=(),
 )
 
 
@@ -124,7 +127,14 @@ def asked(
 class Lone:
     """One shard whose saves and messages go where the test lets them."""
 
-    def __init__(self, voters: int = 1, *, limits: ShardLimits | None = None) -> None:
+    def __init__(
+        self,
+        voters: int = 1,
+        *,
+        limits: ShardLimits | None = None,
+        notifications: Notifications | None = None,
+        settings: bytes = b"",
+    ) -> None:
         self.now_ns = SECOND
         self.wall_ms = 1_000_000
         self.refused: list[tuple[Request, Unavailable]] = []
@@ -146,6 +156,8 @@ class Lone:
             limits=limits or ShardLimits(10_000, 1_000),
             seeds=Random(2),
             refuse=lambda request, error: self.refused.append((request, error)),
+            settings=lambda: settings,
+            notifications=lambda: notifications,
         )
         self.shard.core.tick(self.now_ns)  # From here on it waits for a leader.
 
@@ -161,9 +173,10 @@ class Lone:
         self.sent += ready.send_now
         if ready.committed:
             shard.commit(ready.committed)
-            shard.apply_some(1 << 30, self.now_ns)
+            shard.apply_some(Endless(), self.now_ns)
         for barrier in ready.reads:
-            shard.serve_reads(barrier.token, barrier.index, self.now_ns, self.wall_ms)
+            shard.pass_reads(barrier.token, barrier.index)
+        shard.serve_some(Endless(), self.now_ns, self.wall_ms)
         shard.fail_reads(ready.reads_failed)
         if saves:
             shard.core.saved(ready.ticket)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from trimaran.cluster.topology import ReplicaInfo
-from trimaran.node.engine import APPLY_BYTES
+from trimaran.node.engine import EXPIRE_EVERY_NS, EXPIRE_KEYS_MAX
 from trimaran.node.errors import OutcomeUnknown, Overloaded
 from trimaran.node.raft.core import RaftCore
 from trimaran.node.raft.types import NodeId
@@ -244,8 +245,52 @@ def test_a_long_suffix_is_applied_in_slices() -> None:
         assert rig.schedule.step()
         now = rig.shard("n3").applied_index if engine.shards else 0
         widest, before = max(widest, now - before), now
-    # The last one passes the bound; the empty ones of the first terms cost next to nothing.
-    assert widest <= APPLY_BYTES // size + 4
+    assert widest < 100  # Where slices end is chance here: after four commands, on average.
+
+
+def test_a_long_entry_takes_many_turns_and_others_have_theirs_meanwhile() -> None:
+    rig = Rig(3, 2).settle()
+    leader, other = rig.leader(0), rig.leader(1)
+    assert leader is not None
+    assert other is not None
+    shard = rig.shard(leader)
+    long = rig.ask(leader, *["APPEND k x"] * 300)
+    rig.until(lambda: shard.is_half_applied)
+    index, turns = shard.applied_index, rig.node(leader).engine.counters.turns
+    assert rig.do(other, "SET l 1", shard=1) == [OK]
+    assert long.outcome is None
+    rig.until(lambda: long.outcome)
+    assert shard.applied_index == index + 1
+    assert rig.node(leader).engine.counters.turns > turns + 20
+    assert len(long.replies) == 300
+
+
+def test_many_keys_due_at_once_go_in_rounds_with_rests_between_them() -> None:
+    rig = Rig(3, 1, parts=QUICK).settle()
+    leader = rig.leader(0)
+    assert leader is not None
+    count = 3 * EXPIRE_KEYS_MAX
+    for start in range(0, count, 256):
+        rig.do(leader, *[f"SET k{start + number} v PX 1000" for number in range(256)])
+    keys = rig.shard(leader).keys
+    assert keys.count(0) == count
+    rig.run(SECOND - 100 * MS)
+    gone: dict[int, int] = {}  # By time, how many were left.
+    while left := keys.count(0):
+        assert rig.schedule.step()
+        gone[rig.schedule.now_ns] = left - keys.count(0)
+    rounds = [now_ns for now_ns, number in gone.items() if number]
+    assert max(gone.values()) <= EXPIRE_KEYS_MAX
+    assert len(rounds) >= 3
+    for before_ns, after_ns in pairwise(rounds):
+        assert after_ns - before_ns >= EXPIRE_EVERY_NS // 2
+    assert rounds[-1] - rounds[0] < SECOND // 5
+
+
+def test_replicas_made_when_the_peers_are_up_already_elect_at_once() -> None:
+    rig = Rig(3, 2)
+    rig.until(lambda: rig.leader(0) is not None)
+    assert rig.schedule.now_ns < SECOND  # A start is spread over 200 ms; the time-out is 600 ms.
 
 
 def test_what_does_not_fit_into_uncommitted_bytes_max_waits_for_what_is_before_it() -> None:

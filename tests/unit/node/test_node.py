@@ -22,6 +22,7 @@ from .rig import Rig
 
 if TYPE_CHECKING:
     from trimaran.cluster.topology import Topology
+    from trimaran.node.steps import Steps
     from trimaran.node.storage.wal import RestoredShard
 
 
@@ -34,8 +35,8 @@ class UnjudgedLog(WatchedLog):
     """One that may be lost: the judge does not look at what is read from it."""
 
     @classmethod
-    def open(cls, *args: Any, **kwargs: Any) -> tuple[Self, dict[ShardId, RestoredShard]]:
-        log, found = super(WatchedLog, cls).open(*args, **kwargs)
+    def opening(cls, *args: Any, **kwargs: Any) -> Steps[tuple[Self, dict[ShardId, RestoredShard]]]:
+        log, found = yield from super(WatchedLog, cls).opening(*args, **kwargs)
         assert isinstance(log, cls)
         log.is_open = True
         return log, found

@@ -25,6 +25,7 @@ from trimaran.node.raft.types import (
 )
 from trimaran.node.request import Done, NotApplied, Outcome, Unknown
 from trimaran.node.shard import ShardLimits
+from trimaran.node.slices import Endless
 from trimaran.proto.reply import OK
 
 from ...sim.schedule import MS, SECOND
@@ -225,7 +226,7 @@ def test_a_stamp_goes_on_from_that_of_an_earlier_leader_with_a_faster_clock() ->
     ahead = pack_entry(CLUSTER_ID, lone.wall_ms + 4000, 0, [(0, "", 0, 0, 0, [b"SET", b"k", b"1"])])
     core = lone.shard.core
     lone.shard.commit([Entry(core.term, core.last.index + 1, EntryKind.COMMANDS, ahead)])
-    lone.shard.apply_some(1 << 20, lone.now_ns)
+    lone.shard.apply_some(Endless(), lone.now_ns)
     lone.now_ns += 100 * MS
     assert lone.shard._stamp(lone.now_ns, lone.wall_ms + 100) == lone.wall_ms + 4100
 
@@ -335,11 +336,12 @@ def test_a_read_waits_for_all_that_is_committed_to_be_applied() -> None:
         behind += ready.committed
         core.saved(ready.ticket)
         for barrier in ready.reads:
-            shard.serve_reads(barrier.token, barrier.index, lone.now_ns, lone.wall_ms)
+            shard.pass_reads(barrier.token, barrier.index)
+        shard.serve_some(Endless(), lone.now_ns, lone.wall_ms)
     if read.outcome is None:
         shard.commit(behind)
-        shard.apply_some(1 << 20, lone.now_ns)
-        shard.serve_passed_reads(lone.now_ns, lone.wall_ms)
+        shard.apply_some(Endless(), lone.now_ns)
+        shard.serve_some(Endless(), lone.now_ns, lone.wall_ms)
         assert read.replies == [b"2"]
     else:
         assert read.replies == [b"1"]  # Begun before the write was committed.

@@ -1,0 +1,43 @@
+"""What an entry tells the world beside its replies: messages it publishes, and what it did to keys.
+
+Called where the entry was proposed, and nowhere else (correctness A7): replicas and replays are
+silent. Names and payloads of keyspace notifications are Redis's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .pubsub import CHANNEL, SHARD
+
+if TYPE_CHECKING:
+    from .commands.context import Publication
+    from .pubsub import PubSub
+
+
+class Notifications:
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
+
+    def publish(self, publications: Sequence[Publication]) -> list[int]:
+        """Send them, in order; how many get each."""
+        publish = self._pubsub.publish
+        return [
+            publish(SHARD if one.is_sharded else CHANNEL, one.channel, one.payload)
+            for one in publications
+        ]
+
+    def tell(self, events: Iterable[tuple[int, str, bytes]], wanted: str) -> None:
+        """Publish what happened to keys (database, event, key), in the forms that the value of
+        notify-keyspace-events asks for."""
+        if not self._pubsub.has_listeners:
+            return
+        publish = self._pubsub.publish
+        by_key, by_event = "K" in wanted, "E" in wanted
+        for db, event, key in events:
+            name = event.encode()
+            if by_key:
+                publish(CHANNEL, b"__keyspace@%d__:%b" % (db, key), name)
+            if by_event:
+                publish(CHANNEL, b"__keyevent@%d__:%b" % (db, name), key)

@@ -1,0 +1,521 @@
+"""Messages reach who listens, once per node, in order; and who subscribed misses nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import Random
+from time import perf_counter
+from typing import Any  # Any: posts hold values of several kinds.
+
+import hiredis
+import msgpack
+import pytest
+
+from trimaran.node.pubsub import (
+    CHANNEL,
+    MARK_WAIT_NS,
+    PATTERN,
+    SHARD,
+    SLICE_NS,
+    TELL_AGAIN_NS,
+    Kind,
+    PubSub,
+    PubSubLimits,
+)
+from trimaran.node.raft.types import NodeId
+
+NAMES = [NodeId(f"n{number}") for number in (1, 2, 3)]
+
+
+class Reader:
+    """A subscriber that writes down what it gets."""
+
+    def __init__(self, protocol: int = 2) -> None:
+        self.protocol = protocol
+        self.is_lost = False
+        self._parser = hiredis.Reader()
+        self.work: Callable[[], None] = lambda: None
+
+    def push_message(self, data: bytes) -> None:
+        self._parser.feed(data)
+        self.work()
+
+    def got(self) -> list[Any]:
+        found = []
+        while (frame := self._parser.gets()) is not False:
+            found.append(frame)
+        return found
+
+    def payloads(self) -> list[bytes]:
+        return [frame[-1] for frame in self.got()]
+
+
+class Net:
+    """Nodes whose posts arrive when the test says so."""
+
+    def __init__(self, names: Sequence[NodeId] = NAMES, limits: PubSubLimits | None = None) -> None:
+        self.now = 0
+        self.soon: deque[Callable[[], None]] = deque()
+        self.timers: list[tuple[int, Callable[[], None]]] = []
+        self.way: dict[tuple[NodeId, NodeId], deque[bytes]] = {}
+        self.cut: set[tuple[NodeId, NodeId]] = set()  # Ways whose log stream is not live.
+        self.full: set[tuple[NodeId, NodeId]] = set()  # Ways that have no room.
+        self.posts = 0
+        self.nodes: dict[NodeId, PubSub] = {}
+        for name in names:
+            node = self.nodes[name] = PubSub(self, self.now_ns, limits)
+            others = [one for one in names if one != name]
+            node.attach(self, others.copy, _End(self, name), lambda: None)
+        for source in names:
+            for target in names:
+                if source != target:
+                    self.way[source, target] = deque()
+                    self.nodes[source].stream_began(target)
+        self.settle()
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
+        self.timers.append((self.now + delay_ns, callback))
+
+    def pass_time(self, by_ns: int) -> None:
+        self.now += by_ns
+        due = [one for one in self.timers if one[0] <= self.now]
+        self.timers = [one for one in self.timers if one[0] > self.now]
+        for _, callback in due:
+            callback()
+
+    def step(self, source: NodeId, target: NodeId) -> bool:
+        """Deliver all that is under way from one to the other; whether there was anything."""
+        way = self.way[source, target]
+        if not way or (source, target) in self.cut:
+            return False
+        posts = [msgpack.unpackb(one) for one in way]
+        way.clear()
+        self.nodes[source].posts_left(target)
+        self.nodes[target].posts_received(source, posts)
+        return True
+
+    def settle(self) -> None:
+        is_moving = True
+        while is_moving:
+            is_moving = bool([way for way in self.way if self.step(*way)])
+            while self.soon:
+                self.soon.popleft()()
+                is_moving = True
+
+    def part(self, source: NodeId, target: NodeId) -> None:
+        """The streams between two break; what was under way is lost."""
+        for way in ((source, target), (target, source)):
+            self.cut.add(way)
+            self.way[way].clear()
+        self.nodes[source].peer_changed(target)
+        self.nodes[target].peer_changed(source)
+
+    def join(self, source: NodeId, target: NodeId) -> None:
+        for way in ((source, target), (target, source)):
+            self.cut.discard(way)
+            self.nodes[way[0]].stream_began(way[1])
+        self.nodes[source].peer_changed(target)
+        self.nodes[target].peer_changed(source)
+
+    def subscribe(
+        self, node: NodeId, kind: Kind, *names: bytes, reader: Reader | None = None
+    ) -> tuple[Reader, list[int]]:
+        """A reader, and a list that is no longer empty when its subscription is confirmed."""
+        reader = reader or Reader()
+        confirmed: list[int] = []
+        self.nodes[node].subscribe(reader, kind, names, lambda: confirmed.append(self.now))
+        return reader, confirmed
+
+    def listen(self, node: NodeId, kind: Kind, *names: bytes) -> Reader:
+        reader, confirmed = self.subscribe(node, kind, *names)
+        self.settle()
+        assert confirmed
+        return reader
+
+
+class _End:
+    """The post office of one node."""
+
+    def __init__(self, net: Net, name: NodeId) -> None:
+        self._net = net
+        self._name = name
+
+    def post(self, node: NodeId, parts: list[bytes]) -> bool:
+        if (self._name, node) in self._net.cut | self._net.full:
+            return False
+        self._net.posts += 1
+        self._net.way[self._name, node].append(b"".join(parts))
+        return True
+
+    def post_bytes(self, node: NodeId) -> int:
+        return sum(map(len, self._net.way[self._name, node]))
+
+    def is_up(self, node: NodeId) -> bool:
+        return (self._name, node) not in self._net.cut
+
+
+N1, N2, N3 = NAMES
+
+
+def test_a_message_reaches_subscribers_of_every_node_and_is_counted() -> None:
+    net = Net()
+    readers = [net.listen(name, CHANNEL, b"news") for name in (N1, N1, N2, N3)]
+    assert net.nodes[N2].publish(CHANNEL, b"news", b"hello") == 4
+    net.settle()
+    assert [reader.got() for reader in readers] == [[[b"message", b"news", b"hello"]]] * 4
+
+
+def test_patterns_get_a_message_once_per_pattern_behind_the_channel() -> None:
+    net = Net()
+    reader = Reader()
+    for kind, name in ((PATTERN, b"n*"), (CHANNEL, b"news"), (PATTERN, b"*s")):
+        net.subscribe(N1, kind, name, reader=reader)
+        net.settle()
+    assert net.nodes[N3].publish(CHANNEL, b"news", b"x") == 3
+    net.settle()
+    assert reader.got() == [
+        [b"message", b"news", b"x"],
+        [b"pmessage", b"n*", b"news", b"x"],
+        [b"pmessage", b"*s", b"news", b"x"],
+    ]
+
+
+def test_shard_channels_are_a_name_space_of_their_own() -> None:
+    net = Net()
+    plain, sharded = net.listen(N1, CHANNEL, b"a"), net.listen(N2, SHARD, b"a")
+    assert net.nodes[N3].publish(SHARD, b"a", b"1") == 1
+    assert net.nodes[N3].publish(CHANNEL, b"a", b"2") == 1
+    net.settle()
+    assert plain.got() == [[b"message", b"a", b"2"]]
+    assert sharded.got() == [[b"smessage", b"a", b"1"]]
+
+
+def test_a_subscription_is_confirmed_when_every_node_that_is_up_knows_of_it() -> None:
+    net = Net()
+    reader, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    assert not confirmed
+    net.step(N1, N2)
+    net.step(N2, N1)
+    assert not confirmed  # n3 would not send us what is published there.
+    net.step(N1, N3)
+    net.step(N3, N1)
+    assert confirmed
+    assert net.nodes[N3].publish(CHANNEL, b"a", b"x") == 1
+    net.settle()
+    assert reader.payloads() == [b"x"]
+
+
+def test_nothing_is_delivered_before_the_confirmation() -> None:
+    net = Net()
+    reader, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    net.step(N1, N2)
+    net.nodes[N2].publish(CHANNEL, b"a", b"early")
+    net.way[N2, N1].rotate(1)  # Even if the message overtook the word that we were seen.
+    net.step(N2, N1)
+    assert not confirmed
+    assert reader.got() == []
+
+
+def test_a_second_subscriber_of_a_channel_waits_for_nobody() -> None:
+    net = Net()
+    net.listen(N1, CHANNEL, b"a")
+    _, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    assert confirmed
+
+
+def test_a_silent_peer_delays_a_subscription_only_for_a_while() -> None:
+    net = Net()
+    _, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    net.pass_time(MARK_WAIT_NS - 1)
+    assert not confirmed
+    net.pass_time(1)
+    assert confirmed
+
+
+def test_a_peer_that_goes_down_is_not_waited_for() -> None:
+    net = Net()
+    _, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    net.step(N1, N2)
+    net.step(N2, N1)
+    net.part(N1, N3)
+    assert confirmed
+
+
+def test_a_client_that_is_gone_before_its_confirmation_leaves_nothing_behind() -> None:
+    net = Net()
+    reader, _ = net.subscribe(N1, CHANNEL, b"a")
+    reader.is_lost = True
+    net.settle()
+    assert net.nodes[N1].clients == 0
+    assert net.nodes[N2].publish(CHANNEL, b"a", b"x") == 0
+
+
+def test_what_nobody_follows_costs_other_nodes_nothing() -> None:
+    net = Net()
+    net.listen(N2, CHANNEL, b"a")
+    net.listen(N2, PATTERN, b"b*")
+    before = net.posts
+    for _ in range(1000):
+        net.nodes[N1].publish(CHANNEL, b"flood", b"x")
+    assert net.posts == before
+
+
+def test_a_message_goes_once_to_a_node_however_many_listen_there() -> None:
+    net = Net()
+    for _ in range(50):
+        net.listen(N2, CHANNEL, b"a")
+    net.listen(N2, PATTERN, b"*")
+    before = net.posts
+    assert net.nodes[N1].publish(CHANNEL, b"a", b"x") == 51
+    assert net.posts == before + 1
+
+
+def test_after_the_last_unsubscribe_nothing_is_sent_any_more() -> None:
+    net = Net()
+    reader = net.listen(N2, CHANNEL, b"a", b"b")
+    assert net.nodes[N2].unsubscribe(reader, CHANNEL, b"a")
+    assert not net.nodes[N2].unsubscribe(reader, CHANNEL, b"a")
+    net.settle()
+    assert net.nodes[N1].publish(CHANNEL, b"a", b"x") == 0
+    net.nodes[N2].leave(reader)
+    net.settle()
+    assert net.nodes[N1].publish(CHANNEL, b"b", b"x") == 0
+    assert not net.nodes[N1].has_listeners
+    assert not net.nodes[N2].has_listeners
+
+
+def test_a_name_given_twice_counts_once() -> None:
+    net = Net()
+    reader = net.listen(N1, CHANNEL, b"a", b"a")
+    assert net.nodes[N2].publish(CHANNEL, b"a", b"x") == 1
+    net.settle()
+    assert len(reader.got()) == 1
+    net.nodes[N1].unsubscribe(reader, CHANNEL, b"a")
+    net.settle()
+    assert net.nodes[N2].publish(CHANNEL, b"a", b"x") == 0
+
+
+def test_subscriptions_are_told_again_after_a_cut() -> None:
+    net = Net()
+    kept = net.listen(N2, CHANNEL, b"kept")
+    gone = net.listen(N2, CHANNEL, b"gone")
+    net.part(N1, N2)
+    assert net.nodes[N1].publish(CHANNEL, b"kept", b"lost") == 0
+    net.nodes[N2].leave(gone)
+    late = net.listen(N2, PATTERN, b"late*")
+    net.join(N1, N2)
+    net.settle()
+    assert net.nodes[N1].publish(CHANNEL, b"kept", b"1") == 1
+    assert net.nodes[N1].publish(CHANNEL, b"gone", b"2") == 0
+    assert net.nodes[N1].publish(CHANNEL, b"late!", b"3") == 1
+    net.settle()
+    assert (kept.payloads(), late.payloads()) == ([b"1"], [b"3"])
+
+
+def test_pubsub_tells_of_the_whole_cluster_or_of_one_node() -> None:
+    net = Net()
+    net.listen(N1, CHANNEL, b"a")
+    net.listen(N2, CHANNEL, b"a", b"b")
+    net.listen(N2, PATTERN, b"*")
+    one = net.nodes[N1]
+    assert set(one.channels(CHANNEL, is_everywhere=True)) == {b"a", b"b"}
+    assert set(one.channels(CHANNEL, is_everywhere=False)) == {b"a"}
+    assert len(one.channels(PATTERN, is_everywhere=True)) == 1
+    assert one.count(CHANNEL, b"a", is_everywhere=True) == 2
+    assert one.count(CHANNEL, b"a", is_everywhere=False) == 1
+
+
+def test_a_subscriber_speaks_its_own_protocol() -> None:
+    net = Net()
+    frames: list[bytes] = []
+    for protocol in (2, 3):
+        reader = Reader(protocol)
+        reader.push_message = frames.append  # type: ignore[method-assign, assignment]  # A fake of a fake.
+        net.subscribe(N1, CHANNEL, b"a", reader=reader)
+        net.settle()
+    net.nodes[N1].publish(CHANNEL, b"a", b"x")
+    assert frames == [
+        b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
+        b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
+    ]
+
+
+# --- Many subscribers: deliveries take turns with the loop.
+
+
+def test_delivery_to_many_is_cut_into_slices_and_keeps_its_order() -> None:
+    net = Net([N1])
+    readers = [net.listen(N1, CHANNEL, b"a") for _ in range(100)]
+    for reader in readers:
+        reader.work = lambda: setattr(net, "now", net.now + SLICE_NS // 50)
+    for number in range(5):
+        assert net.nodes[N1].publish(CHANNEL, b"a", b"%d" % number) == 100
+    turns = 0
+    while net.soon:
+        net.soon.popleft()()
+        turns += 1
+    assert turns >= 5
+    assert all(one.payloads() == [b"%d" % number for number in range(5)] for one in readers)
+
+
+def test_who_unsubscribes_meanwhile_gets_nothing_more() -> None:
+    net = Net([N1])
+    readers = [net.listen(N1, CHANNEL, b"a") for _ in range(200)]
+    readers[0].work = lambda: setattr(net, "now", net.now + SLICE_NS)
+    net.nodes[N1].publish(CHANNEL, b"a", b"x")
+    assert net.soon
+    net.nodes[N1].leave(readers[-1])
+    net.settle()
+    assert readers[-1].got() == []
+    assert readers[-2].payloads() == [b"x"]
+
+
+def test_publishers_wait_while_too_much_is_on_its_way() -> None:
+    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
+    reader = net.listen(N2, CHANNEL, b"a")
+    publisher = net.nodes[N1]
+    sent = 0
+    while not publisher.is_full:
+        publisher.publish(CHANNEL, b"a", b"%d" % sent + bytes(500))
+        sent += 1
+    assert 10 < sent < 30
+    done: list[int] = []
+    for number in range(3):
+        publisher.when_room(lambda number=number: done.append(number))  # type: ignore[misc]
+    assert not done
+    net.settle()
+    assert done == [0, 1, 2]
+    assert len(reader.got()) == sent
+
+
+def test_a_client_that_goes_is_told_in_few_posts_however_much_it_listened_to() -> None:
+    net = Net()
+    reader = net.listen(N1, PATTERN, *(b"%d*" % number for number in range(1000)))
+    net.listen(N2, PATTERN, b"1*")
+    before = net.posts
+    net.nodes[N1].leave(reader)
+    assert net.posts <= before + 2
+    net.settle()
+    assert net.nodes[N3].publish(CHANNEL, b"12", b"x") == 1
+    assert net.nodes[N3].publish(CHANNEL, b"22", b"x") == 0
+    assert list(net.nodes[N3].channels(PATTERN, is_everywhere=True)) == [b"1*"]
+
+
+def test_patterns_of_this_node_are_looked_up_anew_when_they_change() -> None:
+    net = Net([N1])
+    node = net.nodes[N1]
+    assert node.publish(CHANNEL, b"ab", b"x") == 0
+    first = net.listen(N1, PATTERN, b"a*")
+    assert node.publish(CHANNEL, b"ab", b"x") == 1
+    net.listen(N1, PATTERN, b"*b")
+    assert node.publish(CHANNEL, b"ab", b"x") == 2
+    node.leave(first)
+    assert node.publish(CHANNEL, b"ab", b"x") == 1
+    net.listen(N1, PATTERN, b"a*")
+    assert node.publish(CHANNEL, b"ab", b"x") == 2
+
+
+def test_no_pattern_makes_others_wait_for_a_long_channel_name() -> None:
+    net = Net([N1])
+    net.listen(N1, PATTERN, b"a*" + b"?" * 16_000 + b"b*")
+    began = perf_counter()
+    assert net.nodes[N1].publish(CHANNEL, b"a" * 64_000, b"x") == 0
+    assert perf_counter() - began < 1
+    net.listen(N1, PATTERN, b"a*")
+    assert net.nodes[N1].publish(CHANNEL, b"a" * 64_000, b"x") == 1
+
+
+def test_what_is_not_delivered_yet_is_bounded_whoever_publishes() -> None:
+    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
+    reader = net.listen(N2, CHANNEL, b"a")
+    reader.work = lambda: setattr(net, "now", net.now + SLICE_NS)
+    for _ in range(20):
+        net.listen(N2, CHANNEL, b"a")
+    for _ in range(10):
+        for number in range(10):
+            net.nodes[N1].publish(CHANNEL, b"a", b"%d" % number + bytes(500))
+        net.step(N1, N2)
+    lost = net.nodes[N2].counters.lost
+    assert 70 <= lost < 90
+    net.settle()
+    assert len(reader.got()) == 100 - lost
+
+
+def test_messages_for_a_slow_peer_are_bounded_also_when_nobody_can_wait() -> None:
+    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
+    net.listen(N2, CHANNEL, b"a")
+    for _ in range(100):
+        net.nodes[N1].publish(CHANNEL, b"a", bytes(1000))
+    assert 70 <= net.nodes[N1].counters.lost < 90
+
+
+def test_a_peer_that_there_was_no_room_to_tell_is_told_later() -> None:
+    net = Net()
+    net.listen(N1, CHANNEL, b"gone")
+    net.full.add((N1, N2))
+    reader, confirmed = net.subscribe(N1, CHANNEL, b"a")
+    net.settle()
+    assert not confirmed
+    net.pass_time(TELL_AGAIN_NS)
+    net.settle()
+    assert not confirmed
+    net.full.clear()
+    net.pass_time(TELL_AGAIN_NS)
+    net.settle()
+    assert confirmed
+    assert net.nodes[N2].publish(CHANNEL, b"a", b"x") == 1
+    net.settle()
+    assert reader.payloads() == [b"x"]
+
+
+# --- A random run against what must hold.
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_subscriber_gets_each_publishers_messages_in_order(seed: int) -> None:
+    """Posts arrive late and in turns; what is published while a subscription is confirmed arrives,
+    in the order of each publisher (repeat: pytest -k "order and {seed}")."""
+    rng = Random(seed)
+    net = Net()
+    channels = [b"a", b"b"]
+    readers: list[tuple[Reader, bytes, list[int], int]] = []
+    got: dict[int, list[bytes]] = {}
+    published: list[tuple[bytes, bytes, int]] = []  # channel, payload, when
+    numbers = {(name, channel): 0 for name in NAMES for channel in channels}
+    for _ in range(400):
+        net.now += 1
+        dice = rng.random()
+        name = NAMES[int(rng.random() * 3)]
+        channel = channels[int(rng.random() * 2)]
+        if dice < 0.05:
+            reader, confirmed = net.subscribe(name, CHANNEL, channel)
+            readers.append((reader, channel, confirmed, len(readers)))
+        elif dice < 0.4:
+            numbers[name, channel] += 1
+            payload = b"%s:%d" % (name.encode(), numbers[name, channel])
+            net.nodes[name].publish(CHANNEL, channel, payload)
+            published.append((channel, payload, net.now))
+        else:
+            ways = list(net.way)
+            net.step(*ways[int(rng.random() * len(ways))])
+        while net.soon and rng.random() < 0.8:
+            net.soon.popleft()()
+    net.settle()
+    assert readers
+    for reader, channel, confirmed, number in readers:
+        got[number] = reader.payloads()
+        assert len(set(got[number])) == len(got[number])
+        for name in NAMES:
+            own = [int(one.split(b":")[1]) for one in got[number] if one.startswith(name.encode())]
+            assert own == sorted(own)
+        expected = {
+            one for where, one, when in published if where == channel and when > confirmed[0]
+        }
+        assert expected <= set(got[number])
