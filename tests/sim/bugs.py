@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import bugs_node, bugs_raft
+from . import bugs_node, bugs_objects, bugs_raft, bugs_waiting
 
-BUGS = bugs_raft.BUGS + bugs_node.BUGS
+BUGS = bugs_raft.BUGS + bugs_node.BUGS + bugs_objects.BUGS + bugs_waiting.BUGS

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any  # Arguments passed through.
 
-from trimaran.node.commands.internal import PUT_TOPOLOGY, TOPOLOGY_KEY
+from trimaran.node.commands.internal import EVICT, PUT_TOPOLOGY, TOPOLOGY_KEY
 from trimaran.node.data.cut import KeyspaceCut
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.sessions import Lookup, Sessions
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from trimaran.node.commands.context import Context
     from trimaran.node.data.buckets import Bucket
     from trimaran.node.data.entry import EntryData
-    from trimaran.node.raft.types import NodeId
+    from trimaran.node.raft.types import Entry, NodeId
+    from trimaran.node.shard import _Proposed
     from trimaran.node.storage.wal import ShardSave, Staged
     from trimaran.proto.reply import Reply
 
@@ -108,7 +110,21 @@ def _no_session_records(_: KeyspaceCut) -> Iterator[bytes]:
 class CutsWhatIsNotSaved(WatchedShard):
     @property
     def can_cut(self) -> bool:
-        return self.applied_index > 0
+        return self.applied_index > 0 and not self.is_half_applied
+
+
+class CutsHalfAnEntry(WatchedShard):
+    @property
+    def can_cut(self) -> bool:
+        return 0 < self.applied_index <= self.core.saved_index
+
+
+class CountsAnEntryTooSoon(WatchedShard):
+    """The applied index moves when an entry is begun."""
+
+    def _steps(self, entry: Entry) -> Generator[None]:
+        self.applied_index = entry.index
+        return super()._steps(entry)
 
 
 # --- Time, sessions, the fate of writes.
@@ -117,16 +133,16 @@ class CutsWhatIsNotSaved(WatchedShard):
 class StampsByItsOwnClock(WatchedShard):
     """A replica that asks its own clock while applying."""
 
-    def _run(self, index: int, entry: EntryData) -> list[Any]:
-        own = replace(entry, stamp_ms=self.machine.clock.wall_ms())
-        return super()._run(index, own)
+    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+        data = super()._data_of(entry, proposed)
+        return replace(data, stamp_ms=self.machine.clock.wall_ms())
 
 
 class TakesItsOwnSettings(WatchedShard):
     """Handlers are shown the settings that this node knows, not those of the entry."""
 
-    def _run(self, index: int, entry: EntryData) -> list[Any]:
-        return super()._run(index, replace(entry, settings=self._settings()))
+    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+        return replace(super()._data_of(entry, proposed), settings=self._settings())
 
 
 def _put_whatever_came_between(keys: Keyspace, args: Args, _: Context) -> Reply:
@@ -176,16 +192,37 @@ def _due_if_there(self: Keyspace, key: bytes) -> int | None:
     return 0 if bucket is not None and key in bucket.values else None
 
 
+def _evict_by_its_own_choice(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """Each replica removes as many keys as are named, those that it takes for the dullest."""
+    count = len(args) - 1
+    found = keys.candidates(ctx.db, ctx.settings.maxmemory_policy, count, _chance)
+    names = dict.fromkeys(key for _, key, _ in sorted(found, reverse=True)[:count])
+    return sum([keys.delete(key) for key in names])
+
+
+_chance = Random(1).random
+
+
+def _evict_whatever_is_named(keys: Keyspace, args: Args, _: Context) -> Reply:
+    """Also what was made to stay after it had been chosen."""
+    return sum([keys.delete(key) for key in args[1:]])
+
+
 def _always_new(_sessions: Sessions, *_: Any) -> Lookup:
     return Lookup.NEW
+
+
+def _serve_now(shard: WatchedShard, requests: Iterable[Request]) -> None:
+    for request in requests:
+        for _ in shard._serve(request, shard._stamp_ms):
+            """It is served to its end."""
 
 
 class ReadsWithoutABarrier(WatchedShard):
     def start_reads(self, now_ns: int) -> bool:
         del now_ns
         requests, self._new_reads = self._new_reads, []
-        for request in requests:
-            self._serve(request, self._stamp_ms)
+        _serve_now(self, requests)
         return False
 
 
@@ -194,13 +231,11 @@ class AnswersReadsLate(WatchedShard):
 
     def fail_reads(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            for request in self._waiting_reads.pop(token, ()):
-                self._serve(request, self._stamp_ms)
+            _serve_now(self, self._waiting_reads.pop(token, ()))
 
     def _drop_inbox(self) -> None:
         late, self._new_reads = self._new_reads, []
-        for request in late:
-            self._serve(request, self._stamp_ms)
+        _serve_now(self, late)
         super()._drop_inbox()
 
 
@@ -279,6 +314,19 @@ BUGS: tuple[Bug, ...] = (
         "L5",
         "which its disk does not hold",
         replace(WATCHED, shard=CutsWhatIsNotSaved),
+    ),
+    Bug(
+        "a cut in the middle of an entry",
+        "L5",
+        "differ at index",
+        replace(WATCHED, shard=CutsHalfAnEntry),
+        flavours=("laggards",),
+    ),
+    Bug(
+        "an entry counts before it is applied",
+        "R10",
+        "is applied",
+        replace(WATCHED, shard=CountsAnEntryTooSoon),
     ),
     Bug(
         "a snapshot's name is not synced",
@@ -361,9 +409,22 @@ BUGS: tuple[Bug, ...] = (
         caught_by="test_the_expiry_command_removes_only_what_is_due_by_its_stamp",
     ),
     Bug(
+        "a replica chooses what it evicts",
+        "A1",
+        "differ at index",
+        patches=((ALL_HANDLERS, EVICT, _evict_by_its_own_choice),),
+    ),
+    Bug(
+        "an eviction removes what is to stay",
+        "A1",
+        "not linearizable",
+        patches=((ALL_HANDLERS, EVICT, _evict_whatever_is_named),),
+        caught_by="test_an_eviction_spares_what_was_made_to_stay_meanwhile",
+    ),
+    Bug(
         "a session's command runs again",
         "A8",
-        "not linearizable|answered",
+        "not linearizable|answered|published again",
         patches=((Sessions, "lookup", _always_new),),
     ),
     Bug(
@@ -383,13 +444,13 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "unknown is called not applied",
         "D2",
-        "not linearizable",
+        "not linearizable|published again|are lost|EXEC made",
         replace(WATCHED, shard=CallsTheUnknownNotApplied),
     ),
     Bug(
         "the last try speaks for all",
         "D2",
-        "not linearizable",
+        "not linearizable|published again|are lost|EXEC made",
         patches=((Router, "_finish", _finish_as_told),),
     ),
     Bug(

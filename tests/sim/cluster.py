@@ -20,7 +20,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from trimaran.cluster.settings import Pairs
-    from trimaran.node.node import Parts
+    from trimaran.node.node import Node, Parts
 
     from .process import Process
     from .scenarios import Scenario
@@ -125,6 +125,12 @@ class SimCluster:
 
     def deadline_ns(self, node: NodeId, timeout_ns: int) -> int:
         return self.machines[node].clock.now_ns() + timeout_ns
+
+    def run(self, node: NodeId, action: Callable[[Node], None]) -> None:
+        """Have a node do something, if it is up."""
+        process = self.machines[node].process
+        if process is not None:
+            process.runtime.run(lambda: action(process.node))
 
     def ask(self, node: NodeId, request: Request, answered: Callable[[Outcome], None]) -> None:
         """Send a request to a node; `answered` is called once, Unknown if the answer is lost."""

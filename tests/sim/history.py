@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trimaran.proto.reply import ErrorReply, Reply
+
 from .linearizability import Answer, Command, Operation, Verdict, check_key
 
-READS = (b"GET", b"EXISTS")
+READS = (b"GET", b"EXISTS")  # Of the model, whatever the key is.
 
 
 def has_write(commands: Sequence[Command]) -> bool:
     return any(command[0] not in READS for command in commands)
+
+
+def is_refused(reply: Reply) -> bool:
+    """For want of memory; of a transaction, the whole."""
+    return isinstance(reply, ErrorReply) and reply.code in {"OOM", "EXECABORT"}
 
 
 @dataclass(slots=True)
@@ -22,9 +29,16 @@ class History:
     _place: int = 0
     _unknown: dict[bytes, int] = field(default_factory=dict)
 
-    def invoke(self, client: int, key: bytes, commands: tuple[Command, ...]) -> Operation:
+    def invoke(
+        self,
+        client: int,
+        key: bytes,
+        commands: tuple[Command, ...],
+        *,
+        is_pipeline: bool = False,
+    ) -> Operation:
         self._place += 1
-        operation = Operation(client, key, commands, self._place)
+        operation = Operation(client, key, commands, self._place, is_pipeline=is_pipeline)
         self.operations.setdefault(key, []).append(operation)
         if has_write(commands):
             self._unknown[key] = self._unknown.get(key, 0) + 1
@@ -36,6 +50,17 @@ class History:
             self._unknown[operation.key] -= 1
         operation.returned = self._place
         operation.answers = answers
+
+    def without_refused(self, operation: Operation, replies: Sequence[Reply]) -> Sequence[Reply]:
+        """Replies of what was carried out; what there was no memory for had surely no effect: the
+        history must be explained without it."""
+        kept = [place for place, reply in enumerate(replies) if not is_refused(reply)]
+        if len(kept) < len(replies):
+            had_write = has_write(operation.commands)
+            operation.commands = tuple(operation.commands[place] for place in kept)
+            if had_write and not has_write(operation.commands):
+                self._unknown[operation.key] -= 1
+        return [replies[place] for place in kept]
 
     def withdraw(self, operation: Operation) -> None:
         """It surely had no effect: the history must be explained without it."""

@@ -32,6 +32,8 @@ from trimaran.node.raft.types import (
     Vote,
 )
 
+from .teller import HEARD
+
 if TYPE_CHECKING:
     from trimaran.cluster.slots import ShardId
     from trimaran.cluster.topology import Topology
@@ -120,6 +122,10 @@ class Judge:
         # Log matching: an (index, term) names one entry and one predecessor.
         self._entries: dict[tuple[ShardId, int, int], tuple[int, int]] = {}
         self._digests: dict[tuple[ShardId, int], tuple[int, NodeId]] = {}
+        self._applied: dict[tuple[NodeId, ShardId], int] = {}  # All of it, as of now.
+        self._proposers: dict[tuple[ShardId, int, int], object] = {}  # By index and term.
+        self._told: set[tuple[ShardId, int]] = set()  # By index.
+        self._messages: set[bytes] = set()  # All that were published.
         self._topologies: dict[int, Topology] = {}  # By epoch.
         self._epochs: dict[NodeId, int] = {}  # What each node has said that it knows.
 
@@ -293,16 +299,52 @@ class Judge:
     def applied(self, node: NodeId, shard: ShardId, index: int, digest: int) -> None:
         """At the same applied index all replicas are equal."""
         self.checks += 1
+        self._applied[node, shard] = index
         known = self._digests.setdefault((shard, index), (digest, node))
         if known[0] != digest:
             raise Violation(f"{node} and {known[1]} differ at index {index} of shard {shard}")
 
-    def cut(self, node: NodeId, shard: ShardId, index: int) -> None:
-        """A snapshot is cut where this replica's own log is saved (L5)."""
+    def serves(self, node: NodeId, shard: ShardId, index: int) -> None:
+        """A read is answered by a replica that says it has applied all up to `index`."""
+        known = self._applied.get((node, shard), 0)
+        if index > known:
+            raise Violation(f"{node} serves shard {shard} at {index}, but only {known} is applied")
+
+    def cut(self, node: NodeId, shard: ShardId, index: int, digest: int) -> None:
+        """A snapshot is cut where this replica's own log is saved, and of whole entries (L5)."""
+        self.applied(node, shard, index, digest)
         durable = self._durable[node, shard]
         chosen = self._chosen[shard].get(index)
         if chosen is None or not durable.holds(index, chosen.term):
             raise Violation(f"{node} cuts shard {shard} at {index}, which its disk does not hold")
+
+    # --- What is told beside replies.
+
+    def proposed(self, who: object, shard: ShardId, index: int, term: int) -> None:
+        self._proposers[shard, index, term] = who
+
+    def tells(self, who: object, node: NodeId, shard: ShardId, index: int) -> None:
+        """Messages and events of an entry are told once, by the process that proposed it (A7)."""
+        self.checks += 1
+        chosen = self._chosen[shard][index]
+        what = f"{node} tells what entry {index} of shard {shard} has to tell"
+        if self._proposers.get((shard, index, chosen.term)) is not who:
+            raise Violation(f"{what}, which it did not propose")
+        if (shard, index) in self._told:
+            raise Violation(f"{what}, which was told already")
+        self._told.add((shard, index))
+
+    def published(self, message: bytes) -> None:
+        """However often a command is sent again, its message is told once."""
+        if message in self._messages:
+            raise Violation(f"{message!r} is published again")
+        self._messages.add(message)
+
+    def heard(self, message: bytes, count: object) -> None:
+        """A client was answered that so many got its message; none, if who told it did so to
+        somebody else's try."""
+        if count not in (0, HEARD) or (count == HEARD and message not in self._messages):
+            raise Violation(f"{message!r} is said to have been told to {count!r}")
 
     # --- The topology.
 

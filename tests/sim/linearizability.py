@@ -28,7 +28,8 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Operation:
-    """Commands on one key that took effect together, or not at all.
+    """Commands on one key that took effect together, or not at all; those of a pipeline one after
+    the other, with room for others between them.
 
     `invoked` and `returned` are places in the order of all events of the run.
     """
@@ -39,9 +40,11 @@ class Operation:
     invoked: int
     returned: int | None = None  # None: the outcome is unknown.
     answers: tuple[Answer, ...] = ()
+    is_pipeline: bool = False
 
     def __str__(self) -> str:
-        asked = " + ".join(b" ".join(command).decode() for command in self.commands)
+        sign = " ; " if self.is_pipeline else " + "
+        asked = sign.join(b" ".join(command).decode() for command in self.commands)
         outcome = "?" if self.returned is None else f"{self.returned} -> {self.answers}"
         return f"client {self.client:3} {self.key.decode()}: {asked} [{self.invoked}..{outcome}]"
 
@@ -62,6 +65,25 @@ def execute(state: State, command: Command) -> tuple[State, Answer]:
             return (value, 1) if isinstance(state, tuple) else (state, 0)
         case (b"PEXPIRE",):
             return (state, 0) if value is None else ((value,), 1)
+        case (b"CAS", old, new):  # SET of a volatile value under WATCH; old is empty for none.
+            return ((new,), b"OK") if (value or b"") == old else (state, None)
+        case (b"HSET" | b"ZADD", new):
+            return new, int(value is None)
+        case (b"HSETNX", new):
+            return (new, 1) if value is None else (state, 0)
+        case (b"HPEXPIRE",):
+            return (state, -2) if value is None else ((value,), 1)
+        case (b"HPERSIST",):
+            return (state, -2) if value is None else (value, 1 if isinstance(state, tuple) else -1)
+        case (b"ZINCRBY", amount):
+            total_score = b"%d" % (int(value or b"0") + int(amount))
+            return total_score, total_score
+        case (b"RPUSH", last):  # A list is its elements with spaces between them.
+            longer = last if value is None else value + b" " + last
+            return longer, longer.count(b" ") + 1
+        case (b"LPOP",):
+            first, _, rest = (value or b"").partition(b" ")
+            return rest or None, first or None
         case (b"EXISTS",):
             return state, int(value is not None)
         case (b"INCRBY", amount):
@@ -104,7 +126,7 @@ class _Level:
 
 def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Verdict:
     """Whether one key's operations, all of them, could have happened one after the other."""
-    operations = sorted(history, key=lambda operation: operation.invoked)
+    operations, before = _apart(sorted(history, key=lambda operation: operation.invoked))
     must = 0  # All whose outcome is known.
     for place, operation in enumerate(operations):
         if operation.returned is not None:
@@ -114,7 +136,7 @@ def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Ver
     # done in the same state gives no more freedom: they need never be done.
     tried: dict[tuple[int, State], list[int]] = {(0, None): [0]}
     count = 0
-    stack = [_Level(None, done, _choices(operations, done, None))]
+    stack = [_Level(None, done, _choices(operations, before, done, None))]
     while True:
         if done & must == must:
             return Verdict.LINEARIZABLE
@@ -142,10 +164,35 @@ def check_key(history: Sequence[Operation], states_max: int = STATES_MAX) -> Ver
         if count > states_max:
             return Verdict.UNDECIDED
         masks.append(unknown)
-        stack.append(_Level(after, done, _choices(operations, done, after)))
+        stack.append(_Level(after, done, _choices(operations, before, done, after)))
 
 
-def _choices(operations: Sequence[Operation], done: int, state: State) -> list[int]:
+def _apart(history: Sequence[Operation]) -> tuple[list[Operation], list[int]]:
+    """Pipelines as single commands, and for each operation the bit of the one it must follow.
+
+    Of a pipeline without a known outcome any part may have happened: that allows a little more than
+    can be, and keeps the memory of what was tried simple.
+    """
+    operations: list[Operation] = []
+    before: list[int] = []
+    for one in history:
+        if not one.is_pipeline:
+            operations.append(one)
+            before.append(0)
+            continue
+        for place, command in enumerate(one.commands):
+            follows = place and one.returned is not None
+            before.append(1 << len(operations) - 1 if follows else 0)
+            answers = one.answers[place : place + 1]
+            operations.append(
+                Operation(one.client, one.key, (command,), one.invoked, one.returned, answers)
+            )
+    return operations, before
+
+
+def _choices(
+    operations: Sequence[Operation], before: Sequence[int], done: int, state: State
+) -> list[int]:
     """What may come next: everything asked for before the first answer still missing.
 
     In the order to pop: known outcomes first, the earliest answered first; unknown ones last, since
@@ -166,6 +213,8 @@ def _choices(operations: Sequence[Operation], done: int, state: State) -> list[i
         if operation.returned is None:
             unknown.append(place)
             continue
+        if before[place] & ~done:
+            continue  # The one before it in its pipeline returned at the same time.
         if operation.commands == READ and operation.answers == (value,):
             return [place]
         known.append((operation.returned, place))

@@ -65,6 +65,7 @@ class ConfigClient:
         history: History,
         *,
         pause_ns: int,
+        is_scarce: bool,
     ) -> None:
         self.number = number
         self.is_stopping = False
@@ -76,6 +77,7 @@ class ConfigClient:
         self._cluster = cluster
         self._history = history
         self._pause_ns = pause_ns
+        self._is_scarce = is_scarce  # The memory: some of the keys must go.
         self._written = 0
 
     def start(self) -> None:
@@ -102,7 +104,7 @@ class ConfigClient:
 
     def _change(self, node: NodeId) -> None:
         self._written += 1
-        value = b"%d" % (self._written * 1000 + self.number)  # Nobody else's.
+        value = b"%d" % self._limit()
         operation = self._history.invoke(self.number, LABEL, ((b"SET", value),))
 
         def answered(outcome: Outcome) -> None:
@@ -119,6 +121,12 @@ class ConfigClient:
             self._finish()
 
         self._cluster.change_settings(node, (("maxmemory", value.decode()),), answered)
+
+    def _limit(self) -> int:
+        """A value that nobody else writes."""
+        if self._is_scarce:
+            return 300 + self._written * 74 % 2000 + self.number % 2
+        return (self._written * 1000 + self.number) << 30
 
     def _read(self, node: NodeId) -> None:
         """Ask the meta group what is agreed on."""

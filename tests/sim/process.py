@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from trimaran.cluster.slots import META_SHARD
 from trimaran.cluster.topology import Topology
 from trimaran.node.errors import OutcomeUnknown
-from trimaran.node.node import Node
+from trimaran.node.loading import open_node
 from trimaran.node.request import Done, Outcome, Request, Unknown
+from trimaran.node.steps import run_through
 from trimaran.node.storage.identity import DataDirectory
 from trimaran.proto.reply import OK
 
@@ -68,17 +69,19 @@ class Process:
         directory.form(settings.topology.cluster_id)
         topology = directory.topology(settings.topology)
         self.transport.update_topology(topology)
-        self.node = Node(
-            settings.config(machine.node),
-            topology,
-            directory=DIRECTORY,
-            memory=directory,
-            disk=machine.disk,
-            clock=machine.clock,
-            runtime=runtime,
-            transport=self.transport,
-            seeds=Random(machine.rng.getrandbits(64)),
-            parts=watched_parts(machine),
+        self.node = run_through(
+            open_node(
+                settings.config(machine.node),
+                topology,
+                directory=DIRECTORY,
+                memory=directory,
+                disk=machine.disk,
+                clock=machine.clock,
+                runtime=runtime,
+                transport=self.transport,
+                seeds=Random(machine.rng.getrandbits(64)),
+                parts=watched_parts(machine),
+            )
         )
 
     def start(self) -> None:

@@ -7,15 +7,20 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from trimaran.cluster.settings import settings_of
+from trimaran.cluster.slots import DATABASES, ShardId
 from trimaran.node.request import Done, Outcome, Request
 
+from .churn import Churn
 from .cluster import SimCluster
 from .faults import Faults
 from .history import History
 from .judge import Violation
+from .optimist import Optimist
 from .parameters import ConfigClient
 from .scenarios import Scenario, make_scenario
 from .schedule import MS, SECOND, Schedule, Trace
+from .sizes import small_sizes
+from .waiting import DB, Line, Popper, Pusher
 from .watch import WATCHED
 from .workload import (
     GET,
@@ -26,7 +31,6 @@ from .workload import (
     SessionClient,
     Workload,
     make_keys,
-    to_answer,
 )
 
 if TYPE_CHECKING:
@@ -47,11 +51,13 @@ class Result:
     operations: int
     faults: int
     took_ms: int  # Of virtual time.
+    evicted: int  # Keys, by replicas that are there at the end.
 
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.hash} ({self.scenario}; {self.faults} faults, "
-            f"{self.operations} operations, {self.events} events, {self.took_ms} ms)"
+            f"{self.operations} operations, {self.events} events, {self.took_ms} ms"
+            f"{f', {self.evicted} evicted' if self.scenario.policy else ''})"
         )
 
 
@@ -74,7 +80,8 @@ def run(seed: int, *, parts: Parts = WATCHED, is_verbose: bool = False) -> Resul
     trace = Trace(is_verbose=is_verbose)
     simulation = Simulation(scenario, Schedule(trace), parts)
     try:
-        return simulation.run()
+        with small_sizes():
+            return simulation.run()
     except Exception as error:  # The root: whatever is wrong is reported with the seed.
         raise Failure(seed, scenario, error, list(trace.lines)) from error
 
@@ -88,7 +95,8 @@ class Simulation:
         self.cluster = SimCluster(schedule, rng, scenario, parts)
         self.faults = Faults(schedule, rng, scenario, self.cluster)
         keys = make_keys(scenario.shards, scenario.kinds)
-        self._workload = Workload(rng, keys, self.history)
+        watched = make_keys(scenario.shards, ("watched",), each=1)
+        self._workload = Workload(rng, keys, self.history, watched)
         self._plain: list[Client] = [
             PlainClient(
                 number,
@@ -122,6 +130,7 @@ class Simulation:
                 self.cluster,
                 self.history,
                 pause_ns=3 * scenario.client_pause_ns,
+                is_scarce=bool(scenario.policy),
             )
             for number in range(2 * scenario.has_config)
         ]
@@ -137,19 +146,49 @@ class Simulation:
             for number in range(scenario.session_clients)
         ]
 
+        if scenario.has_collections:
+            self._add_collections()
+        self._line = Line(self.cluster, ShardId(DB * scenario.shards // DATABASES))
+        if scenario.has_waiters:
+            self._add_waiters()
+
+    def _add_waiters(self) -> None:
+        rest = (self._schedule, self._rng, self.cluster, self._workload)
+        pause_ns = self._scenario.client_pause_ns
+        pushers = [Pusher(600 + number, *rest, pause_ns=2 * pause_ns) for number in range(2)]
+        poppers = [Popper(610 + number, *rest, pause_ns=pause_ns) for number in range(6)]
+        for pusher in pushers:
+            pusher.line = self._line
+        for popper in poppers:
+            popper.line = self._line
+        self._plain += [*pushers, *poppers]
+
+    def _add_collections(self) -> None:
+        """Clients that fill values of every type, and clients that watch what they write."""
+        scenario, rng = self._scenario, self._rng
+        churn = Churn(rng, scenario.shards)
+        rest = (self._schedule, rng, self.cluster)
+        pause_ns = 2 * scenario.client_pause_ns
+        self._plain += [
+            PlainClient(401, *rest, churn, pause_ns=pause_ns, follows_hints=True),
+            Optimist(500, *rest, self._workload, pause_ns=pause_ns),
+            Optimist(501, *rest, self._workload, pause_ns=pause_ns),
+        ]
+        self._sessions.append(SessionClient(402, *rest, churn, pause_ns=pause_ns))
+
     @property
-    def _clients(self) -> list[Client | ConfigClient]:
+    def clients(self) -> list[Client | ConfigClient]:
         return [*self._plain, *self._sessions, *self._config]
 
     def run(self) -> Result:
         self.cluster.start()
         self.faults.start()
-        for client in self._clients:
+        for client in self.clients:
             client.start()
         self._run_for(self._scenario.duration_ns)
         self.faults.heal()
         self._run_for(300 * MS)
-        for client in self._clients:
+        for client in self.clients:
             client.is_stopping = True
         self._run_until_done()
         self._read_everything()
@@ -163,6 +202,13 @@ class Simulation:
             self.history.count(),
             sum(self.faults.happened.values()),
             self._schedule.now_ns // MS,
+            sum(
+                [
+                    shard.keys.evicted
+                    for process in self.cluster.processes()
+                    for shard in process.node.engine.shards.values()
+                ]
+            ),
         )
 
     def _run_for(self, time_ns: int) -> None:
@@ -188,7 +234,7 @@ class Simulation:
 
     def _waiting_for(self) -> list[str]:
         """What a healed cluster has not done yet."""
-        waiting = [f"client {client.number}" for client in self._clients if not client.is_idle]
+        waiting = [f"client {client.number}" for client in self.clients if not client.is_idle]
         processes = self.cluster.processes()
         if len(processes) < len(self.cluster.nodes):
             return [*waiting, "a node is down"]
@@ -208,7 +254,7 @@ class Simulation:
         """Every key, by every node: what was acknowledged must be there."""
         reads = [
             (node, key, self._rng.randrange(1, 500 * MS))
-            for key in self._workload.keys
+            for key in [*self._workload.keys, *self._workload.watched]
             for node in self.cluster.nodes
         ]
         left = len(reads)
@@ -221,7 +267,7 @@ class Simulation:
                 match outcome:
                     case Done(replies):
                         left -= 1
-                        self.history.answer(operation, tuple(map(to_answer, replies)))
+                        self.history.answer(operation, self._workload.answers(key, replies))
                     case _:  # Tried again; the end of time is elsewhere.
                         self.history.withdraw(operation)
                         self._schedule.after(100 * MS, lambda: read(node, key))
@@ -229,7 +275,7 @@ class Simulation:
             request = Request(
                 key.shard,
                 key.db,
-                [[b"GET", key.name]],
+                [self._workload.args(key, GET[0])],
                 has_write=False,
                 deadline_ns=self.cluster.deadline_ns(node, SECOND),
                 complete=answered,
@@ -271,5 +317,8 @@ class Simulation:
             }
             if len(set(digests.values())) != 1:
                 raise Violation(f"the replicas of shard {shard_id} differ: {digests}")
+        for message, count in self._workload.heard.items():
+            self.cluster.judge.heard(message, count)
+        self._line.check()
         if faults := self.history.faults():
             raise Violation("\n".join(faults))

@@ -7,6 +7,7 @@ from random import Random
 
 from .network import NetworkProfile
 from .schedule import MS, SECOND
+from .workload import KINDS, STRINGS
 
 # What goes wrong on which kind of day, and how likely beside the others.
 FLAVOURS: dict[str, dict[str, int]] = {
@@ -30,6 +31,19 @@ FLAVOURS: dict[str, dict[str, int]] = {
 
 # Where a leader may not know that it is none any more, or what time it is.
 WITH_READERS = ("partitions", "pauses", "usurpers", "clocks")
+
+POLICIES = ("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "noeviction")
+
+EVENTS = ("notify-keyspace-events", "KEA")
+SMALL = (
+    ("hash-max-listpack-entries", "3"),
+    ("hll-sparse-max-bytes", "40"),
+    ("list-max-listpack-size", "3"),
+    ("set-max-intset-entries", "3"),
+    ("set-max-listpack-entries", "3"),
+    ("stream-node-max-entries", "3"),
+    ("zset-max-listpack-entries", "3"),
+)
 
 # On such days a third of what is said is lost and much of it comes far too late.
 STORM = NetworkProfile(
@@ -63,6 +77,10 @@ class Scenario:
     disk_max_ns: int  # The longest a write takes on a good day.
     append_bytes_max: int
     inflight_appends_max: int
+    has_collections: bool  # Values of every type, and clients of WATCH.
+    settings: tuple[tuple[str, str], ...]  # Cluster-wide parameters at the beginning.
+    policy: str  # Of eviction; "" where there is memory enough.
+    has_waiters: bool = False  # Clients that wait for data.
 
     def __str__(self) -> str:
         manner = "streams" if self.network.is_stream else "datagrams"
@@ -74,8 +92,10 @@ class Scenario:
 
 def make_scenario(seed: int) -> Scenario:
     rng = Random(seed * 7919 + 1)
+    policy = _policy(Random(seed * 104_729 + 7))
     flavour = rng.choice(sorted(FLAVOURS))
     election_timeout_ns = rng.choice((150, 300, 600)) * MS
+    has_collections = not policy  # They would fill what memory there is.
     is_about_time = flavour == "clocks" and rng.random() < 0.7
     has_small_log = flavour == "laggards" or rng.random() < 0.5
     return Scenario(
@@ -91,7 +111,7 @@ def make_scenario(seed: int) -> Scenario:
         session_clients=rng.choice((1, 2)),
         has_readers=flavour in WITH_READERS,
         client_pause_ns=rng.randrange(10, 60) * MS,
-        kinds=("volatile",) if is_about_time else ("counter", "text", "volatile"),
+        kinds=("volatile", "field") if is_about_time else KINDS if has_collections else STRINGS,
         election_timeout_ns=election_timeout_ns,
         heartbeat_interval_ns=election_timeout_ns // 4,
         tick_ns=rng.choice((20, 30)) * MS,
@@ -102,8 +122,23 @@ def make_scenario(seed: int) -> Scenario:
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
         inflight_appends_max=rng.choice((2, 16, 64)),
         has_wire=rng.random() < 0.25,
-        has_config=rng.random() < 0.5,
+        has_config=rng.random() < 0.5 or bool(policy),
+        has_collections=has_collections,
+        settings=_settings(Random(seed * 15_485_863 + 3)) if has_collections else (),
+        policy=policy,
+        has_waiters=Random(seed * 32_452_843 + 5).random() < 0.4,
     )
+
+
+def _settings(rng: Random) -> tuple[tuple[str, str], ...]:
+    """Few, since they stand in every entry."""
+    return (EVENTS, *rng.sample(SMALL, 2))
+
+
+def _policy(rng: Random) -> str:
+    """Only keys with an expiry are evicted: those may vanish at any time anyway, which the check of
+    histories knows; what else a client has written must stay."""
+    return rng.choice(POLICIES) if rng.random() < 0.3 else ""
 
 
 def _network(rng: Random) -> NetworkProfile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trimaran.cluster.settings import settings_of
 from trimaran.cluster.topology import NodeInfo, ReplicaInfo, Topology
 from trimaran.node.config import Config
 
@@ -35,7 +36,10 @@ class Settings:
             replicas[shard % len(nodes) :] + replicas[: shard % len(nodes)]
             for shard in range(scenario.shards)
         )
-        topology = Topology(CLUSTER_ID, 1, scenario.shards, infos, turned, replicas)
+        is_default = scenario.policy in ("", "noeviction")
+        policy = () if is_default else (("maxmemory-policy", scenario.policy),)
+        pairs = settings_of(scenario.settings + policy).changed()  # As a node writes them.
+        topology = Topology(CLUSTER_ID, 1, scenario.shards, infos, turned, replicas, pairs)
         return cls(scenario, tuple(nodes), topology)
 
     def config(self, node: NodeId) -> Config:

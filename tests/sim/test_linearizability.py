@@ -97,6 +97,18 @@ def test_commands_of_one_operation_take_effect_together() -> None:
     assert check_key([both, op(GET, 2, 3, b"1")]) is Verdict.BROKEN
 
 
+def test_commands_of_a_pipeline_take_effect_in_order_with_others_between_them() -> None:
+    both = Operation(
+        0, b"k", ((b"INCRBY", b"1"), (b"INCRBY", b"1")), 1, 9, (1, 2), is_pipeline=True
+    )
+    assert check_key([both, op(GET, 2, 3, b"1")]) is Verdict.LINEARIZABLE
+    assert check_key([both, op(GET, 2, 3, b"1"), op(GET, 10, 11, b"1")]) is Verdict.BROKEN
+    swapped = Operation(
+        0, b"k", ((b"INCRBY", b"1"), (b"INCRBY", b"1")), 1, 9, (2, 1), is_pipeline=True
+    )
+    assert check_key([swapped]) is Verdict.BROKEN
+
+
 def test_volatile_value_may_vanish_but_not_come_back() -> None:
     def history(*seen: bytes | None) -> History:
         made = History()
@@ -108,6 +120,44 @@ def test_volatile_value_may_vanish_but_not_come_back() -> None:
 
     assert not history(b"v", b"v", None, None).faults()
     assert len(history(b"v", None, b"v").faults()) == 1
+
+
+PUSH_A, PUSH_B, POP = (b"RPUSH", b"a"), (b"RPUSH", b"b"), (b"LPOP",)
+
+
+def test_queue_gives_each_element_once_and_in_order() -> None:
+    pushed = [op(PUSH_A, 1, 4, 1), op(PUSH_B, 2, 5, 2)]
+    popped = [op(POP, 6, 9, b"b"), op(POP, 7, 8, b"a"), op(POP, 10, 11, None)]
+    assert check_key([*pushed, *popped]) is Verdict.LINEARIZABLE
+    assert check_key([*pushed, op(GET, 6, 7, b"a b")]) is Verdict.LINEARIZABLE
+    assert check_key([*pushed, op(POP, 6, 7, b"b")]) is Verdict.BROKEN
+    assert check_key([*pushed, op(POP, 6, 7, b"a"), op(POP, 8, 9, b"a")]) is Verdict.BROKEN
+    assert check_key([*pushed, op(POP, 6, 7, b"a"), op(POP, 8, 9, None)]) is Verdict.BROKEN
+
+
+def test_element_of_an_unknown_push_may_come_or_not() -> None:
+    unknown = op(PUSH_A, 1)
+    assert check_key([unknown, op(POP, 2, 3, None), op(POP, 4, 5, b"a")]) is Verdict.LINEARIZABLE
+    assert check_key([unknown, op(PUSH_B, 2, 3, 1), op(POP, 4, 5, b"b")]) is Verdict.LINEARIZABLE
+    assert check_key([unknown, op(PUSH_B, 2, 3, 2), op(POP, 4, 5, b"b")]) is Verdict.BROKEN
+
+
+def test_update_is_made_of_the_value_that_stood_there() -> None:
+    first, second = op((b"CAS", b"", b"1"), 1, 2, b"OK"), op((b"CAS", b"1", b"2"), 3, 4, b"OK")
+    assert check_key([first, second, op(GET, 5, 6, b"2")]) is Verdict.LINEARIZABLE
+    lost = op((b"CAS", b"1", b"3"), 5, 6, b"OK")
+    assert check_key([first, second, lost]) is Verdict.BROKEN
+    unknown = op((b"CAS", b"1", b"3"), 3)
+    assert check_key([first, unknown, op(GET, 5, 6, b"3")]) is Verdict.LINEARIZABLE
+    assert check_key([first, unknown, second, op(GET, 5, 6, b"3")]) is Verdict.BROKEN
+
+
+def test_field_may_vanish_once_it_expires_and_not_before() -> None:
+    written, read = op((b"HSET", b"v"), 1, 2, 1), op(GET, 5, 6, None)
+    assert check_key([written, read]) is Verdict.BROKEN
+    assert check_key([written, op((b"HPEXPIRE",), 3, 4, 1), read]) is Verdict.LINEARIZABLE
+    kept = [op((b"HPEXPIRE",), 3, 4, 1), op((b"HPERSIST",), 4, 5, 1), op(GET, 6, 7, None)]
+    assert check_key([written, *kept]) is Verdict.BROKEN
 
 
 def test_withdrawn_operation_explains_nothing() -> None:

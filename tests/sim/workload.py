@@ -19,7 +19,7 @@ from trimaran.node.raft.types import NodeId
 from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
 from trimaran.proto.reply import OK, ErrorReply, Reply
 
-from .history import has_write
+from .history import has_write, is_refused
 from .schedule import MS, SECOND, Schedule
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .linearizability import Answer, Command, Operation
 
 TIMEOUT_NS = 2 * SECOND
+TOLD = b"news"  # The channel that transactions publish to.
 UNKNOWN_MAX = 8  # Writes of a key without an outcome: what the checker has to try grows as 2 to it.
 GET: tuple[Command, ...] = ((b"GET",),)
 EXISTS: tuple[Command, ...] = ((b"EXISTS",),)
@@ -50,16 +51,23 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, what kind of commands it is for, and where it lives."""
+    """A key, or an element of what is there; what kind of commands it is for, where it lives."""
 
     db: int
     name: bytes
-    kind: str  # "counter", "text" or "volatile".
+    kind: str  # One of KINDS.
     shard: ShardId
+    element: bytes = b""
 
     @property
     def label(self) -> bytes:
-        return b"%d/%s" % (self.db, self.name)
+        return b"%d/%s" % (self.db, self.name) + (self.element and b"/" + self.element)
+
+
+STRINGS = ("counter", "text", "volatile")
+COLLECTIONS = ("queue", "field", "score")  # A list; elements of hashes, and of sorted sets.
+KINDS = STRINGS + COLLECTIONS
+ELEMENTS = {"field": 2, "score": 2}  # Registers of their own in one key.
 
 
 def make_keys(shards: int, kinds: Sequence[str], each: int = 2) -> list[Key]:
@@ -74,17 +82,23 @@ def make_keys(shards: int, kinds: Sequence[str], each: int = 2) -> list[Key]:
             number += 1
             shard = shard_of(db, name, shards)
             if count[shard] < each:
-                count[shard] += 1
-                keys.append(Key(db, name, kind, shard))
+                for element in range(ELEMENTS.get(kind, 1)):
+                    count[shard] += 1
+                    text = b"e%d" % element if kind in ELEMENTS else b""
+                    keys.append(Key(db, name, kind, shard, text))
     return keys
 
 
 class Workload:
     """Chooses commands; every value written is another one."""
 
-    def __init__(self, rng: Random, keys: Sequence[Key], history: History) -> None:
+    def __init__(
+        self, rng: Random, keys: Sequence[Key], history: History, watched: Sequence[Key] = ()
+    ) -> None:
         self.keys = keys
+        self.watched = watched  # Only for clients of WATCH.
         self.history = history
+        self.heard: dict[bytes, Reply] = {}  # Messages that were answered as sent, to how many.
         self._rng = rng
         self._written = 0
 
@@ -101,16 +115,29 @@ class Workload:
             return key, (self._write(key),)
         if key.kind == "volatile":
             return key, (self._write(key), (b"DEL",))
+        if key.kind == "field":
+            return key, ((b"HPEXPIRE",), self._write(key))
         return key, (self._write(key), (b"GET",), self._write(key))
+
+    def next_value(self) -> bytes:
+        """One that nobody has written yet."""
+        self._written += 1
+        return b"%d." % self._written
+
+    def heard_by(self, message: bytes, reply: Reply) -> None:
+        """A transaction's PUBLISH was answered."""
+        assert message not in self.heard, f"{message!r} is answered twice"
+        self.heard[message] = reply
 
     def _write(self, key: Key) -> Command:
         dice = self._rng.random()
-        self._written += 1
-        value = b"%d." % self._written
+        value = self.next_value()
         if key.kind == "counter":
             return (b"DEL",) if dice < 0.05 else (b"INCRBY", b"%d" % self._rng.randrange(1, 100))
         if key.kind == "volatile":
             return self._write_volatile(value, dice)
+        if key.kind in COLLECTIONS:
+            return self._write_collection(key.kind, value, dice)
         if dice < 0.15:
             return (b"SET", value)
         return (b"DEL",) if dice < 0.2 else (b"APPEND", value)
@@ -122,9 +149,37 @@ class Workload:
             return (b"SET", value)  # Nothing vanishes any more, also if it was due a moment ago.
         return (b"PERSIST",) if dice < 0.9 else (b"PEXPIRE",)
 
+    def _write_collection(self, kind: str, value: bytes, dice: float) -> Command:
+        if dice < 0.05:
+            return (b"DEL",)
+        if kind == "queue":
+            return (b"RPUSH", value) if dice < 0.5 else (b"LPOP",)
+        if kind == "score":
+            if dice < 0.5:
+                return (b"ZINCRBY", b"%d" % self._rng.randrange(1, 100))
+            return (b"ZADD", value[:-1])
+        if dice < 0.5:
+            return (b"HSET", value) if dice < 0.35 else (b"HSETNX", value)
+        return (b"HPEXPIRE",) if dice < 0.85 else (b"HPERSIST",)
+
     def args(self, key: Key, command: Command) -> list[bytes]:
         """A command of the model as a client sends it."""
+        one_field = [b"FIELDS", b"1", key.element]
         match command:
+            case (b"GET",) if key.kind in COLLECTIONS:
+                last = {"queue": [b"0", b"-1"]}.get(key.kind, [key.element])
+                return [READS[key.kind], key.name, *last]
+            case (b"DEL",) if key.kind in ELEMENTS:
+                return [b"HDEL" if key.kind == "field" else b"ZREM", key.name, key.element]
+            case (b"HPEXPIRE",):
+                ttl_ms = self._rng.choice((20, 150, 1000))
+                return [b"HPEXPIRE", key.name, b"%d" % ttl_ms, *one_field]
+            case (b"HPERSIST",):
+                return [b"HPERSIST", key.name, *one_field]
+            case (b"HSET" | b"HSETNX" as name, value):
+                return [name, key.name, key.element, value]
+            case (b"ZADD" | b"ZINCRBY" as name, value):
+                return [name, key.name, value, key.element]
             case (b"SETPX", value):
                 ttl_ms = self._rng.choice((50, 300, 1000, 5000))
                 return [b"SET", key.name, value, b"PX", b"%d" % ttl_ms]
@@ -137,23 +192,52 @@ class Workload:
             case _:
                 raise ValueError(command)
 
+    def answers(self, key: Key | None, replies: Sequence[Reply]) -> tuple[Answer, ...]:
+        """Replies as the model of `key` gives them."""
+        if key is not None and key.kind == "queue":
+            return tuple(map(_elements, replies))
+        return tuple(map(to_answer, replies))
+
+
+READS = {"queue": b"LRANGE", "field": b"HGET", "score": b"ZSCORE"}
+
+
+def _elements(reply: Reply) -> Answer:
+    """LRANGE gives the whole list."""
+    return b" ".join(reply) or None if isinstance(reply, list) else to_answer(reply)
+
 
 def to_answer(reply: Reply) -> Answer:
     """A reply as the model gives it."""
     if reply == OK:
         return b"OK"
+    if isinstance(reply, float):  # A score.
+        return b"%d" % reply
+    if isinstance(reply, list) and len(reply) == 1:  # Of the one field that was named.
+        reply = reply[0]
     assert reply is None or isinstance(reply, (int, bytes)), f"a client was answered {reply!r}"
     return reply
 
 
-def _transaction(key: Key, commands: list[list[bytes]]) -> list[bytes]:
-    """Commands, of which one writes, as EXEC sends them to a shard."""
-    return [EXEC, pack_transaction([(key.db, args) for args in commands]), key.name]
+class Transaction:
+    """Commands, of which one writes, with a message that is published if they are carried out."""
 
+    def __init__(self, workload: Workload, key: Key, commands: list[list[bytes]]) -> None:
+        self._workload = workload
+        self._message = b"t" + workload.next_value()
+        packed = [(key.db, args) for args in commands]
+        packed.append((key.db, [b"PUBLISH", TOLD, self._message]))
+        self.args = [EXEC, pack_transaction(packed), key.name]  # As EXEC sends it to a shard.
+        self._count = len(commands)
 
-def _unpacked(reply: Reply) -> Sequence[Reply]:
-    assert isinstance(reply, list | tuple), f"EXEC was answered {reply!r}"
-    return reply
+    def replies(self, reply: Reply) -> Sequence[Reply]:
+        """To the commands."""
+        if is_refused(reply):
+            return [reply] * self._count
+        assert isinstance(reply, list | tuple), f"EXEC was answered {reply!r}"
+        *replies, heard = reply
+        self._workload.heard_by(self._message, heard)
+        return replies
 
 
 class Client:
@@ -196,11 +280,15 @@ class Client:
         self.is_idle = True
         self.start()
 
-    def _answered(self, operation: Operation, replies: Sequence[Reply]) -> None:
+    def _answered(self, key: Key, operation: Operation, replies: Sequence[Reply]) -> None:
         self.done += 1
-        key = operation.key.decode()
-        self._schedule.note(f"client {self.number} {key} {replies!r}")
-        self._workload.history.answer(operation, tuple(map(to_answer, replies)))
+        self._schedule.note(f"client {self.number} {key.label.decode()} {replies!r}")
+        history = self._workload.history
+        replies = history.without_refused(operation, replies)
+        if operation.commands:
+            history.answer(operation, self._workload.answers(key, replies))
+        else:
+            history.withdraw(operation)
 
     def _args(self, key: Key, commands: tuple[Command, ...]) -> list[list[bytes]]:
         return [self._workload.args(key, command) for command in commands]
@@ -230,20 +318,36 @@ class PlainClient(Client):
             self._home = self._rng.choice(self._cluster.nodes)
         node = self._hints.get(key.shard, self._home) if self._follows_hints else self._home
         self.is_idle = False
-        operation = self._workload.history.invoke(self.number, key.label, commands)
+        operation = self._workload.history.invoke(
+            self.number, key.label, commands, is_pipeline=not self._is_transaction(commands)
+        )
         args = self._args(key, commands)
-        self._ask(node, key, operation, args, tries=3 if self._follows_hints else 1)
+        exec_ = None
+        if self._is_transaction(commands):
+            exec_ = Transaction(self._workload, key, args)
+            args = [exec_.args]
+        self._ask(node, key, operation, args, exec_, tries=3 if self._follows_hints else 1)
+
+    def _is_transaction(self, commands: tuple[Command, ...]) -> bool:
+        """Several commands at once: every second client sends them as MULTI and EXEC do."""
+        return len(commands) > 1 and self.number % 2 == 1
 
     def _ask(
-        self, node: NodeId, key: Key, operation: Operation, args: list[list[bytes]], *, tries: int
+        self,
+        node: NodeId,
+        key: Key,
+        operation: Operation,
+        args: list[list[bytes]],
+        exec_: Transaction | None,
+        *,
+        tries: int,
     ) -> None:
-        # Several commands at once: every second client sends them as MULTI and EXEC do.
-        is_transaction = len(args) > 1 and self.number % 2 == 1
-
         def answered(outcome: Outcome) -> None:
             match outcome:
                 case Done(replies):
-                    self._answered(operation, _unpacked(replies[0]) if is_transaction else replies)
+                    if exec_ is not None:
+                        replies = exec_.replies(replies[0])
+                    self._answered(key, operation, replies)
                 case Unknown():
                     self.unknown += 1
                 case NotApplied(error):
@@ -251,7 +355,7 @@ class PlainClient(Client):
                     if hint is not None:
                         self._hints[key.shard] = NodeId(hint)
                         if tries > 1:
-                            self._ask(NodeId(hint), key, operation, args, tries=tries - 1)
+                            self._ask(NodeId(hint), key, operation, args, exec_, tries=tries - 1)
                             return
                     self._hints.pop(key.shard, None)
                     self._home = self._rng.choice(self._cluster.nodes)
@@ -261,10 +365,10 @@ class PlainClient(Client):
         request = Request(
             key.shard,
             key.db,
-            [_transaction(key, args)] if is_transaction else args,
+            args,
             has_write=has_write(operation.commands),
             deadline_ns=self._cluster.deadline_ns(node, TIMEOUT_NS),
-            complete=_nobody,
+            complete=nobody,
             may_pass_on=not self._follows_hints,
         )
         self._cluster.ask(node, request, answered)
@@ -319,10 +423,17 @@ class SessionClient(Client):
         if key.shard not in self._sessions:
             self._open_session(key, commands)
             return
-        operation = self._workload.history.invoke(self.number, key.label, commands)
+        exec_ = None
+        args = self._args(key, commands)
+        if len(commands) > 1 and self._rng.random() < 0.5:
+            exec_ = Transaction(self._workload, key, args)
+            args = [exec_.args]
+        operation = self._workload.history.invoke(
+            self.number, key.label, commands, is_pipeline=exec_ is None
+        )
         sequence = self._sequences[key.shard]
-        self._sequences[key.shard] = sequence + len(commands) + self._rng.randrange(2)  # Gaps.
-        self._try(key, operation, self._args(key, commands), sequence)
+        self._sequences[key.shard] = sequence + len(args) + self._rng.randrange(2)  # Gaps.
+        self._try(key, operation, args, exec_, sequence)
 
     def _open_session(self, key: Key, commands: tuple[Command, ...]) -> None:
         def answered(outcome: Outcome) -> None:
@@ -343,14 +454,23 @@ class SessionClient(Client):
         timeout = b"%d" % SESSION_TIMEOUT_MS
         self._send(key, [[OPEN_SESSION, timeout]], 0, 0, answered, has_write=True)
 
-    def _try(self, key: Key, operation: Operation, args: list[list[bytes]], sequence: int) -> None:
+    def _try(
+        self,
+        key: Key,
+        operation: Operation,
+        args: list[list[bytes]],
+        exec_: Transaction | None,
+        sequence: int,
+    ) -> None:
         def again() -> None:
-            self._try(key, operation, args, sequence)
+            self._try(key, operation, args, exec_, sequence)
 
         def answered(outcome: Outcome) -> None:
             match outcome:
                 case Done(replies):
-                    self._answered(operation, replies)
+                    if exec_ is not None:
+                        replies = exec_.replies(replies[0])
+                    self._answered(key, operation, replies)
                     self._finish()
                 case NotApplied(error):
                     assert not isinstance(error, SessionUnknown), "a session in use was forgotten"
@@ -381,7 +501,7 @@ class SessionClient(Client):
             args,
             has_write=has_write,
             deadline_ns=self._cluster.deadline_ns(node, TIMEOUT_NS),
-            complete=_nobody,
+            complete=nobody,
             may_pass_on=False,
             session=session,
             sequence=sequence,
@@ -403,5 +523,5 @@ class SessionClient(Client):
         self._schedule.after(self._rng.randrange(5 * MS, 100 * MS), action)
 
 
-def _nobody(_: Outcome) -> None:
+def nobody(_: Outcome) -> None:
     raise AssertionError("the cluster sets who is told")
