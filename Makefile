@@ -9,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 LINK := .types/trimaran
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test lint format proto sim bench chaos compose-test clean
+.PHONY: help setup up down test lint format proto sim bench bench-apply chaos compose-test clean
 
 help:
 	@echo "make up            three nodes on loopback, data in ./data; ctrl-C stops them"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint          the checks alone; 'make format' repairs what can be repaired"
 	@echo "make sim SEED=7    one simulated run, the same each time; SEEDS=0:5000 runs many"
 	@echo "make bench         SET and GET beside etcd; one table"
+	@echo "make bench-apply   microseconds of each write command, apply alone, beside SET's"
 	@echo "make chaos         kill -9, pauses and cuts on real processes, for minutes"
 	@echo "make compose-test  deploy/ on a real container engine"
 	@echo "make proto         generated code from proto/*.proto"
@@ -78,6 +79,9 @@ sim: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
+
+bench-apply: setup
+	$(BIN)/python -m tests.bench apply $(BENCH_FLAGS)
 
 chaos: setup
 	.ci/oracle

@@ -6,7 +6,8 @@ leader its own followers. `trimaran up` and `trimaran status` look through here 
 
 The JSON of `/status` (a key may be missing where a default stands below; unknown keys are ignored):
 
-    {"version": 1, "node": "n1", "cluster_id": "9f...", "state": "forming" | "starting" | "ready",
+    {"version": 1, "node": "n1", "cluster_id": "9f...", "state": "forming" | "loading" | "starting"
+                                                       | "ready",
      "waiting_for": ["n2"], "epoch": 1, "shards_total": 16,
      "nodes": [{"name", "host", "port", "is_up", "memory_bytes", "zone"}, ...],
      "shards": [{"shard": 0 | ... | "meta", "leader": "n1" | null, "term", "commit_index",
@@ -14,8 +15,9 @@ The JSON of `/status` (a key may be missing where a default stands below; unknow
                  "replicas": [{"node", "role", "match_index"}, ...]}, ...],
      "settings": {"maxmemory": "1073741824", ...}}
 
-`state` is `ready` once every shard this node holds has a leader it knows. `waiting_for` names the
-nodes without which it cannot go on. `match_index` is known to leaders only, null elsewhere.
+`state` is `forming` while founders are missing, `loading` while the node reads its data, `ready`
+once every shard this node holds has a leader it knows. `waiting_for` names the nodes without which
+it cannot go on. `match_index` is known to leaders only, null elsewhere.
 `settings` are the parameters of the whole cluster that CONFIG SET has changed.
 """
 

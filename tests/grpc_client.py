@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trimaran.proto.reply import Reply
 
 Outcome: TypeAlias = "Reply | pb.NotApplied | pb.OutcomeUnknown"
+Metadata = tuple[tuple[str, str], ...]
 Words = bytes | Sequence[bytes]  # `b"SET a 1"`, or the arguments one by one.
 
 
@@ -38,11 +39,11 @@ def outcome_of(result: pb.Result) -> Outcome:
 class Execute:
     """One Commands.Execute stream."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata = ()) -> None:
         method: grpc.aio.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
             "/trimaran.v1.Commands/Execute"
         )
-        self.call: grpc.aio.StreamStreamCall[Any, Any] = method()
+        self.call: grpc.aio.StreamStreamCall[Any, Any] = method(metadata=metadata)
         self.messages = 0  # That came.
         self._number = 0
         self._replies: deque[pb.BatchReply] = deque()
@@ -85,20 +86,22 @@ class Execute:
         return await self.call.code(), await self.call.details() or ""
 
 
-def watch(channel: grpc.aio.Channel) -> grpc.aio.UnaryStreamCall[Any, admin_pb2.TopologyState]:
+def watch(
+    channel: grpc.aio.Channel, metadata: Metadata = ()
+) -> grpc.aio.UnaryStreamCall[Any, admin_pb2.TopologyState]:
     method: grpc.aio.UnaryStreamMultiCallable[Any, Any] = channel.unary_stream(
         "/trimaran.v1.Topology/Watch",
         request_serializer=admin_pb2.WatchRequest.SerializeToString,
         response_deserializer=admin_pb2.TopologyState.FromString,
     )
-    return method(admin_pb2.WatchRequest())
+    return method(admin_pb2.WatchRequest(), metadata=metadata)
 
 
-async def status(channel: grpc.aio.Channel) -> admin_pb2.StatusReply:
+async def status(channel: grpc.aio.Channel, metadata: Metadata = ()) -> admin_pb2.StatusReply:
     method: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
         "/trimaran.v1.Admin/Status",
         request_serializer=admin_pb2.StatusRequest.SerializeToString,
         response_deserializer=admin_pb2.StatusReply.FromString,
     )
-    reply: admin_pb2.StatusReply = await method(admin_pb2.StatusRequest())
+    reply: admin_pb2.StatusReply = await method(admin_pb2.StatusRequest(), metadata=metadata)
     return reply

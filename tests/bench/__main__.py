@@ -1,7 +1,8 @@
 """`make bench`: SET and GET through three ways into Trimaran, in alternating rounds beside etcd.
 
 `python -m tests.bench --help` tells the options; `python -m tests.bench layers` measures the parts
-inside one process instead.
+inside one process instead, `apply` what each write command costs there, `expiry` what others notice
+of a million keys that are due in the same second, `channels` one publisher with many subscribers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..chaos import tools
 from ..chaos.cluster import Cluster
 from ..chaos.etcd import EtcdCluster
 from ..chaos.processes import Processes, free_ports
-from . import report
+from . import channels, expiry, report
 from .generators import Op, Shape
 from .rounds import EtcdWay, Way, idle_cpu_percent, measure, our_ways, usable
 
@@ -36,21 +37,53 @@ def main(arguments: Sequence[str]) -> int:
     directory.mkdir(parents=True)
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
-    if options.what == "layers":
-        # Here, since a client of the cluster needs nothing of what a node is made of.
-        from . import layers
-
-        text = layers.measured(directory, seconds=options.seconds / 10)
-        text = report.layers_section(text, report.fdatasync_us(directory), ROOT)
-    else:
+    if options.what == "cluster":
         tools.ensure(["redis-benchmark", "h2load", "etcd", "etcdctl"])
         text = _beside_etcd(directory, options)
+    else:
+        table = _part(directory, options)
+        text = report.part_section(options.what, table, report.fdatasync_us(directory), ROOT)
     print(text)
     if not options.quick and not options.no_docs:
         report.prepend(DOCUMENT, text)
         print(f"written to {DOCUMENT.relative_to(ROOT)}")
     shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+def _part(directory: Path, options: argparse.Namespace) -> str:
+    """The table of anything but the whole cluster."""
+    if options.what == "expiry":
+        return _expiry(directory, options)
+    if options.what == "channels":
+        return _channels(directory, options)
+    # Here, since a client of the cluster needs nothing of what a node is made of.
+    from . import apply, layers
+
+    if options.what == "layers":
+        return layers.measured(directory, seconds=options.seconds / 10)
+    rounds = 1 if options.quick else apply.ROUNDS
+    return apply.table(list(apply.measure(options.commands, rounds=rounds)))
+
+
+def _expiry(directory: Path, options: argparse.Namespace) -> str:
+    runs = []
+    for _ in range(options.rounds):
+        with Processes() as processes:
+            fsync = ("--fsync", options.fsync)
+            cluster = Cluster(
+                processes, directory / "ours", rng=random.Random(), size=SIZE, options=fsync
+            )
+            cluster.wait_settled()
+            runs.append(expiry.measure(cluster, options.keys // (50 if options.quick else 1)))
+        shutil.rmtree(directory / "ours")
+    return expiry.table(runs)
+
+
+def _channels(directory: Path, options: argparse.Namespace) -> str:
+    with Processes() as processes, channels.ways(processes, directory) as found:
+        counts = [10] if options.quick else options.subscribers
+        return channels.table(list(channels.measure(found, counts, rounds=options.rounds)))
 
 
 def _beside_etcd(directory: Path, options: argparse.Namespace) -> str:
@@ -109,7 +142,12 @@ def _measured(
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["cluster", "layers"], default="cluster")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=["cluster", "layers", "apply", "expiry", "channels"],
+        default="cluster",
+    )
     parser.add_argument("--quick", action="store_true", help="one short round; not kept")
     parser.add_argument("--no-docs", action="store_true", help="print only")
     parser.add_argument("--etcd-only", action="store_true", help="without our cluster")
@@ -118,6 +156,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--clients", type=_numbers, default=[1, 50, 256], help="e.g. 1,50")
     parser.add_argument("--pipelines", type=_numbers, default=[1, 16], help="e.g. 1,16")
     parser.add_argument("--ops", type=lambda text: text.split(","), default=["SET", "GET"])
+    parser.add_argument(
+        "--commands", type=lambda text: text.split(","), default=[], help="of apply: e.g. SET,XADD"
+    )
+    parser.add_argument(
+        "--subscribers", type=_numbers, default=[100, 1_000, 10_000], help="of channels"
+    )
+    parser.add_argument("--keys", type=int, default=1_000_000, help="of expiry")
     parser.add_argument("--fsync", choices=["always", "never"], default="always")
     parser.add_argument(
         "--dir", type=Path, default=ROOT / "build" / "bench", help="emptied; data of both clusters"

@@ -73,13 +73,13 @@ def section(results: Sequence[Result], settings: Settings, root: Path) -> str:
     return "\n".join(lines)
 
 
-def layers_section(table: str, fdatasync: float, root: Path) -> str:
-    """One dated section for the parts of a process."""
+def part_section(part: str, table: str, fdatasync: float, root: Path) -> str:
+    """One dated section for what `python -m tests.bench part` has measured."""
     now = datetime.datetime.now(tz=datetime.UTC)
     lines = [
-        f"## {now:%Y-%m-%d %H:%M} UTC, commit {commit(root)}: layers",
+        f"## {now:%Y-%m-%d %H:%M} UTC, commit {commit(root)}: {part}",
         "",
-        f"`python -m tests.bench layers`; fsync: always, {fdatasync:.0f} us for 4 KiB. "
+        f"`python -m tests.bench {part}`; fsync: always, {fdatasync:.0f} us for 4 KiB. "
         f"Machine: {machine()}; load {os.getloadavg()[0]:.2f}.",
         "",
         table,

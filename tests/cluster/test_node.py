@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,6 +179,17 @@ def test_a_second_process_on_the_same_folder_is_refused(nodes: Nodes) -> None:
     assert done.returncode > 0
     assert str(nodes.folder / "n1") in done.stderr
     assert first.is_running
+
+
+@pytest.mark.parametrize("door", [0, 2, 3])
+def test_a_taken_port_is_told_in_one_line(nodes: Nodes, door: int) -> None:
+    port = nodes.ports["n1"] + door
+    with socket.create_server(("127.0.0.1", port)):
+        nodes.start("n1")
+        assert nodes.wait_ended("n1") == 1
+    (line,) = [one for one in nodes.said("n1").splitlines() if "cannot be bound" in one]
+    assert line.startswith(f"trimaran node n1: port: 127.0.0.1:{port} ")
+    assert nodes.said("n1").splitlines()[-1] == line
 
 
 def test_a_node_of_another_cluster_is_refused_with_both_ids_printed(

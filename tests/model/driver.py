@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from trimaran.cluster.commands import READ, find_command, unknown_subcommand, wrong_arity
+from trimaran.cluster.command import READ
+from trimaran.cluster.commands import find_command, unknown_subcommand, wrong_arity
 from trimaran.cluster.settings import DEFAULTS
 from trimaran.node.commands import HANDLERS
 from trimaran.node.commands.context import Context
-from trimaran.node.commands.internal import EXPIRE, INTERNAL_HANDLERS
+from trimaran.node.commands.internal import EXPIRE
+from trimaran.node.commands.transactions import Mark, pack_marks, pack_transaction
 from trimaran.node.data.keyspace import ExpiryPending, Keyspace
 from trimaran.node.errors import CommandError
+from trimaran.node.shard import ALL_HANDLERS
 from trimaran.proto.reply import ErrorReply, Reply
 
 Word = bytes | str | int
@@ -28,6 +31,7 @@ class Driver:
         self.index = 0
         self.expiries = 0  # Entries that reads had to wait for.
         self.settings = DEFAULTS
+        self.events: list[tuple[int, str, bytes]] = []  # Told of by writes, as the settings want.
 
     def run(self, *args: Word, db: int = 0) -> Reply:
         command = words(*args)
@@ -49,12 +53,23 @@ class Driver:
         self.index += 1
         now_ms = self.keys.begin_entry(self.index, self.now_ms)
         self.keys.enter(db, now_ms, is_read=False)
-        handler = HANDLERS.get(command[0]) or INTERNAL_HANDLERS[command[0]]
+        handler = ALL_HANDLERS[command[0]]
+        context = Context(db, now_ms, self.index, self.settings)
         try:
-            context = Context(db, now_ms, self.index, self.settings)
             return handler(self.keys, command, context)
         except CommandError as error:
             return ErrorReply(error.code, error.text)
+        finally:
+            self.events += context.events or ()
+
+    @staticmethod
+    def packed(*commands: list[bytes]) -> bytes:
+        """A transaction in database 0, as a door packs it."""
+        return pack_transaction([(0, command) for command in commands])
+
+    @staticmethod
+    def marks(marks: list[Mark]) -> bytes:
+        return pack_marks(marks)
 
     def read(self, command: list[bytes], *, db: int = 0) -> Reply:
         """Not logged, unless it meets a key whose expiry is not in the log yet."""

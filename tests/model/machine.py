@@ -20,10 +20,24 @@ from hypothesis.stateful import (
     rule,
 )
 
-from trimaran.cluster.commands import COMMANDS, Spread
+from trimaran.cluster.command import Spread
+from trimaran.cluster.commands import COMMANDS
 from trimaran.proto.reply import ErrorReply, MapReply, Reply, Status
 
+from .bitmaps import BitmapRules
+from .blocking import BlockingRules
 from .driver import Word, words
+from .dumping import DumpRules
+from .geo import GeoRules
+from .hashes import HashRules
+from .hyperloglog import HyperLogLogRules
+from .lists import ListRules
+from .scripting import ScriptRules
+from .sets import SetRules
+from .sorted_sets import SortedSetRules
+from .sorting import SortRules
+from .strategies import INTS, KEYS, LETTERS, NAMES, VALUES, alone, options, pair
+from .streams import StreamRules
 
 if TYPE_CHECKING:
     from .targets import Target
@@ -32,13 +46,6 @@ SETTLE_S = 5.0
 SLACK_MS = 5_000  # Two clocks, and a slow machine between them.
 FAR_S = 4_102_444_800  # The year 2100: nothing set to it expires during a run.
 
-NAMES = [b"a", b"b", b"{tag}1", b"{tag}2", b"", b"key\r\n\x00\xff"]
-KEYS = st.sampled_from([*NAMES, b"a", b"a", b"a", b"b", b"b"])  # Few, so that commands meet.
-NUMBERS = ["0", "1", "-1", "7", "10", "-10", "9223372036854775807", "-9223372036854775808"]
-NUMBERS += ["9223372036854775", "9223372036854776", "-9223372036854775", "-9223372036854776"]
-NOT_NUMBERS = ["9223372036854775808", "123456789012345678901", "-0", "+1", "01", "1_0", "-", "x"]
-NOT_NUMBERS += ["", " 1", "1 ", "1.0", "1e3", "-9223372036854775809"]
-INTS = st.sampled_from(NUMBERS + NOT_NUMBERS)
 NOT_SOON = INTS.filter(lambda text: text not in {"1", "7", "10"})
 FLOATS = st.one_of(
     INTS,
@@ -52,13 +59,6 @@ FLOATS = st.one_of(
     st.floats(allow_nan=False).map(repr),
     st.decimals(allow_nan=False, allow_infinity=False, places=18).map(str),
 )
-LETTERS = st.text("abc", max_size=12).map(str.encode)
-VALUES = st.one_of(
-    INTS.map(str.encode),
-    st.binary(max_size=6),
-    LETTERS,
-    st.sampled_from([b"10000", b"9999", b"x" * 44, b"x" * 45, b"3.0", b"1e3"]),
-)
 FAR_TIMES = st.integers(FAR_S, FAR_S + 3)
 SPANS = st.sampled_from([100_000, 200_000, 200_001])
 DATABASES = st.sampled_from([0, 0, 0, 1, 3])
@@ -66,26 +66,6 @@ NO_DATABASES = ["16", "-1", "x", "01", "2147483648", "-2147483649", "99999999999
 DATABASE_WORDS = st.one_of(
     st.sampled_from(["0", "1", "3"]), st.sampled_from(["0", "1", "1", "3", *NO_DATABASES])
 )
-
-
-def _cased(name: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([name, name.lower(), name.title()])
-
-
-def _pair(name: str, numbers: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Word]]:
-    return st.tuples(_cased(name), numbers).map(list)
-
-
-def _flat(parts: list[list[Word]]) -> list[Word]:
-    return [word for part in parts for word in part]
-
-
-def _alone(name: str) -> st.SearchStrategy[list[Word]]:
-    return _cased(name).map(lambda word: [word])
-
-
-def _options(*parts: st.SearchStrategy[list[Word]]) -> st.SearchStrategy[list[Word]]:
-    return st.lists(st.one_of(*parts), max_size=3).map(_flat)
 
 
 def _milliseconds(seconds: st.SearchStrategy[int]) -> st.SearchStrategy[int]:
@@ -96,17 +76,17 @@ def _milliseconds(seconds: st.SearchStrategy[int]) -> st.SearchStrategy[int]:
 
 PAST = st.sampled_from([1, 1_000_000_000])
 TIMES = (
-    _pair("EX", SPANS | NOT_SOON),
-    _pair("PX", _milliseconds(SPANS) | NOT_SOON),
-    _pair("EXAT", FAR_TIMES | PAST | NOT_SOON),
-    _pair("PXAT", _milliseconds(FAR_TIMES) | PAST | NOT_SOON),
+    pair("EX", SPANS | NOT_SOON),
+    pair("PX", _milliseconds(SPANS) | NOT_SOON),
+    pair("EXAT", FAR_TIMES | PAST | NOT_SOON),
+    pair("PXAT", _milliseconds(FAR_TIMES) | PAST | NOT_SOON),
 )
-SET_OPTIONS = _options(*map(_alone, ["NX", "XX", "GET", "KEEPTTL", "EX", "BOGUS"]), *TIMES)
-GETEX_OPTIONS = _options(*map(_alone, ["PERSIST", "EX", "NX", "KEEPTTL"]), *TIMES)
-COPY_OPTIONS = _options(*map(_alone, ["REPLACE", "REPLACE", "DB"]), _pair("DB", DATABASE_WORDS))
-LCS_OPTIONS = _options(
-    *map(_alone, ["LEN", "IDX", "IDX", "WITHMATCHLEN", "MINMATCHLEN", "BOGUS"]),
-    _pair("MINMATCHLEN", st.sampled_from(["0", "1", "2", "3", "-1", "x", "9223372036854775808"])),
+SET_OPTIONS = options(*map(alone, ["NX", "XX", "GET", "KEEPTTL", "EX", "BOGUS"]), *TIMES)
+GETEX_OPTIONS = options(*map(alone, ["PERSIST", "EX", "NX", "KEEPTTL"]), *TIMES)
+COPY_OPTIONS = options(*map(alone, ["REPLACE", "REPLACE", "DB"]), pair("DB", DATABASE_WORDS))
+LCS_OPTIONS = options(
+    *map(alone, ["LEN", "IDX", "IDX", "WITHMATCHLEN", "MINMATCHLEN", "BOGUS"]),
+    pair("MINMATCHLEN", st.sampled_from(["0", "1", "2", "3", "-1", "x", "9223372036854775808"])),
 )
 EXPIRE_OPTIONS = st.one_of(
     st.lists(st.sampled_from(["NX", "XX", "GT", "LT", "gt", "Lt"]), max_size=1),
@@ -131,6 +111,7 @@ QUEUED = st.one_of(
     st.tuples(st.sampled_from(["GET", "INCR", "DEL", "STRLEN", "GETDEL", "PERSIST"]), KEYS),
     st.tuples(st.sampled_from(["SET", "APPEND", "SETNX", "GETSET", "INCRBYFLOAT"]), KEYS, VALUES),
     st.tuples(st.sampled_from(["RENAME", "RENAMENX", "COPY", "LCS"]), KEYS, KEYS),
+    st.tuples(st.sampled_from(["SADD", "SREM", "SISMEMBER"]), KEYS, VALUES),
     st.tuples(st.just("MOVE"), KEYS, DATABASE_WORDS),
     st.sampled_from([("GET",), ("BOGUS", b"x"), ("MULTI",), ("PING",), ("OBJECT", b"BOGUS")]),
 )
@@ -159,8 +140,17 @@ FRESH = [["SET"], ["SETNX"], ["GETSET"], ["MSET"], ["MSETNX"], ["APPEND"], ["SET
 FRESH += [["SET", "GET"]]
 
 
+def is_cross_slot(ours: Reply, theirs: Reply) -> bool:
+    """A node sees first that words taken for keys are on several shards; Redis, what they are."""
+    return (
+        isinstance(ours, ErrorReply) and isinstance(theirs, ErrorReply) and ours.code == "CROSSSLOT"
+    )
+
+
 def same(ours: Reply, theirs: Reply, slack: int = 0) -> bool:
     """Whether two replies are the same, in kind too; numbers above 0 may be `slack` apart."""
+    if is_cross_slot(ours, theirs):
+        return True
     if type(ours) is not type(theirs):
         return False
     if isinstance(ours, int) and isinstance(theirs, int) and min(ours, theirs) > 0:
@@ -172,7 +162,21 @@ def same(ours: Reply, theirs: Reply, slack: int = 0) -> bool:
     return ours == theirs
 
 
-class BothMachine(RuleBasedStateMachine):
+class BothMachine(
+    BitmapRules,
+    BlockingRules,
+    DumpRules,
+    HashRules,
+    HyperLogLogRules,
+    ListRules,
+    ScriptRules,
+    SetRules,
+    SortRules,
+    GeoRules,
+    SortedSetRules,
+    StreamRules,
+    RuleBasedStateMachine,
+):
     """`ours` and `redis` are set by who runs it."""
 
     ours: ClassVar[Target]
@@ -416,10 +420,10 @@ class BothMachine(RuleBasedStateMachine):
         assert sorted(ours) == sorted(theirs), pattern
 
     @rule(
-        options=_options(
-            _pair("MATCH", PATTERNS),
-            _pair("COUNT", st.sampled_from([1, 2, 3, 1000])),
-            _pair("TYPE", st.sampled_from(["string", "STRING", "list"])),
+        options=options(
+            pair("MATCH", PATTERNS),
+            pair("COUNT", st.sampled_from([1, 2, 3, 1000])),
+            pair("TYPE", st.sampled_from(["string", "STRING", "list"])),
         )
     )
     def scan(self, options: list[Word]) -> None:
@@ -476,7 +480,10 @@ class BothMachine(RuleBasedStateMachine):
     def arity(self, name: bytes, count: int) -> None:
         row = COMMANDS[name]
         if row.spread is not Spread.LOCAL and not row.accepts(count + 1):
-            self.check(name, *[b"x"] * count)
+            ours, theirs = self.run_both(name, *[b"x"] * count)
+            # One of a later version is unknown there.
+            is_newer = isinstance(theirs, ErrorReply) and "unknown command" in theirs.text
+            assert is_newer or ours == theirs, f"{name!r}: {ours!r}, Redis: {theirs!r}"
 
     @rule(args=st.sampled_from(["FLUSHALL", "FLUSHDB", "FLUSHALL ASYNC", "flushdb sync"]))
     def flush(self, args: str) -> None:

@@ -69,6 +69,11 @@ class RedisConnection:
         self._file.close()
         self._socket.close()
 
+    def read(self) -> Reply:
+        """The next message of a channel."""
+        reply: Reply = read_reply(self._file)
+        return reply
+
     def run(self, args: list[bytes]) -> Reply:
         parts = [b"*%d\r\n" % len(args), *(b"$%d\r\n%s\r\n" % (len(one), one) for one in args)]
         self._socket.sendall(b"".join(parts))

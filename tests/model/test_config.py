@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .redis_server import RedisConnection
 
 SINCE_7_2 = {"set-max-listpack-entries", "set-max-listpack-value"}
-NAMES = sorted(PARAMETERS.keys() - SINCE_7_2)
+OWN = {"lua-budget", "lua-scripts-bytes-max"}
+NAMES = sorted(PARAMETERS.keys() - SINCE_7_2 - OWN)
 
 VALUES = [
     *("0", "1", "-1", "5", "64", "128", "-5", "2147483647", "2147483648", "-2147483648"),
@@ -84,7 +85,7 @@ def check(client: Client, connection: RedisConnection, name: str, value: str) ->
 @pytest.fixture(autouse=True)
 def _defaults(client: Client, redis_connection: RedisConnection) -> None:
     for one in TABLE:
-        if one.name not in SINCE_7_2:
+        if one.name not in SINCE_7_2 | OWN:
             check(client, redis_connection, one.name, one.kind.text(one.default))
 
 
