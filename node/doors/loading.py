@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOADING_TEXT = "Redis is loading the dataset in memory"
 _REFUSAL = ErrorReply("LOADING", LOADING_TEXT)
+GUESS_SHARE = 10  # One part of so many is loaded before the rest is guessed from it.
 
 
 class ClosedRouting:
@@ -141,7 +142,6 @@ class Loading:
 
     def info(self) -> Mapping[str, Mapping[str, str | int]]:
         elapsed_s = self._clock.wall_ms() // 1000 - self._started_s
-        left_bytes = self.total_bytes - self.loaded_bytes if self.total_bytes else 1
         return {
             "persistence": {
                 "loading": 1,
@@ -150,13 +150,17 @@ class Loading:
                 "loading_rdb_used_mem": 0,  # The files do not say what their data will take.
                 "loading_loaded_bytes": self.loaded_bytes,
                 "loading_loaded_perc": f"{self._percent:.2f}",
-                # Redis's own guess, that of its first second included.
-                "loading_eta_seconds": elapsed_s * left_bytes // (self.loaded_bytes + 1)
-                if elapsed_s
-                else 1,
+                "loading_eta_seconds": self._eta_s(elapsed_s),
             },
             "trimaran": {"node": self.name, "waiting_for": ",".join(self.waiting_for)},
         }
+
+    def _eta_s(self, elapsed_s: int) -> int:
+        """Redis's guess; 1 until there is something to guess from. Clients wait for so long before
+        they look again (ioredis up to ten seconds)."""
+        if self.loaded_bytes * GUESS_SHARE < self.total_bytes or not self.loaded_bytes:
+            return 1
+        return elapsed_s * (self.total_bytes - self.loaded_bytes) // self.loaded_bytes or 1
 
     def links(self) -> Sequence[LinkFacts]:
         return ()

@@ -14,6 +14,7 @@ CALL_MS_MAX = 60_000
 KINDS = (
     ("UNCERTAIN", r"UNCERTAIN"),
     ("CLUSTERDOWN", r"CLUSTERDOWN"),
+    ("LOADING", r"LOADING|BusyLoadingError"),
     ("no node left", r"not covered|Cluster.* slots|No(ne of the)? (more )?.*nodes?\b"),
     ("redirections used up", r"redirections|TTL exhausted|^Moved|MOVED"),
     ("time-out", r"[Tt]ime(d )?-?out"),

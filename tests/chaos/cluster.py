@@ -117,8 +117,14 @@ class Cluster:
         return terms
 
     def leader_of(self, shard: int) -> str:
-        self.wait(lambda: shard in self.leaders(), f"shard {shard} has no leader")
-        return self.leaders()[shard]
+        seen: dict[int | str, str] = {}  # What was seen: at the next look it may be on its way.
+
+        def has_leader() -> bool:
+            seen.update(self.leaders())
+            return shard in seen
+
+        self.wait(has_leader, f"shard {shard} has no leader")
+        return seen[shard]
 
     def busiest(self, leaders: Mapping[int | str, str]) -> str:
         """The node that leads most shards."""

@@ -70,6 +70,8 @@ def test_a_call_that_takes_for_ever_and_an_answer_that_cannot_be_are_faults() ->
     [
         ("ResponseError: UNCERTAIN the write may be applied", "UNCERTAIN"),
         ("SimpleError: CLUSTERDOWN Hash slot not served", "CLUSTERDOWN"),
+        ("BusyLoadingError: Redis is loading the dataset in memory", "LOADING"),
+        ("SimpleError: LOADING Redis is loading the dataset in memory", "LOADING"),
         ("RedisClusterException: All slots are not covered after query all", "no node left"),
         ('SlotNotCoveredError: Slot "N" not covered by the cluster.', "no node left"),
         ("ClusterError: TTL exhausted.", "redirections used up"),
