@@ -55,8 +55,8 @@ SEARCH_OPTIONS = options(
     *map(alone, [*WITH, *ORDER, "ANY"]),
     pair("COUNT", st.integers(1, 9).map(str)),
     pair("COUNT", INTS),
-    alone("STOREDIST"),
-    *map(alone, ["COUNT", "BOGUS", "STORE"]),
+    alone("COUNT"),
+    alone("BOGUS"),
 )
 FROM = st.one_of(
     pair("FROMMEMBER", MEMBERS),
