@@ -145,8 +145,9 @@ class Keyspace:
 
     def within(self, db: int, now_ms: int, *, is_read: bool) -> None:
         """As `enter`, for what a script does: all of it is one command."""
+        command = self._command
         self.enter(db, now_ms, is_read=is_read)
-        self._command -= 1
+        self._command = command
 
     @property
     def stamp(self) -> int:

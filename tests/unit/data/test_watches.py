@@ -127,3 +127,16 @@ def test_changes_in_one_entry_count_by_their_place_in_it() -> None:
     assert not keys.is_unchanged(b"a", stamps[0])
     assert not keys.is_unchanged(b"a", stamps[1])
     assert keys.is_unchanged(b"a", keys.stamp)
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_a_script_does_leaves_the_place_of_its_command(is_read: bool) -> None:  # noqa: FBT001
+    keys = Driver().keys
+    keys.begin_entry(7, 1_000_000)
+    keys.enter(0, 1_000_000, is_read=False)
+    stamp = keys.stamp
+    for _ in range(3):
+        keys.within(0, 1_000_000, is_read=is_read)
+    assert keys.stamp == stamp
+    keys.enter(0, 1_000_000, is_read=False)
+    assert keys.stamp > stamp
