@@ -29,7 +29,6 @@ SKIP_SLOWLOG = 1 << 14
 BLOCKING = 1 << 15  # May wait for data.
 PUBSUB = 1 << 16  # About channels: may be used by a RESP2 client that has subscribed.
 NO_MANDATORY_KEYS = 1 << 17  # Scripts: there may be no key at all.
-MAY_REPLICATE = 1 << 18  # For show: what it does may be a write.
 ASKING = 1 << 19  # For show: needs no ASKING in front of it.
 LOGGED = 1 << 20  # Goes through the log, though Redis does not call it a write.
 
@@ -51,7 +50,6 @@ FLAG_NAMES = {
     BLOCKING: "blocking",
     PUBSUB: "pubsub",
     NO_MANDATORY_KEYS: "no_mandatory_keys",
-    MAY_REPLICATE: "may_replicate",
     ASKING: "asking",
 }
 
