@@ -9,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 LINK := .types/trimaran
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test lint format proto sim bench bench-apply chaos compose-test clean
+.PHONY: help setup up down test lint format proto sim model bench bench-apply bench-pauses chaos compose-test clean
 
 help:
 	@echo "make up            three nodes on loopback, data in ./data; ctrl-C stops them"
@@ -17,7 +17,11 @@ help:
 	@echo "make test          lint, types, import rules, all tests that fit in eight minutes"
 	@echo "make lint          the checks alone; 'make format' repairs what can be repaired"
 	@echo "make sim SEED=7    one simulated run, the same each time; SEEDS=0:5000 runs many"
+	@echo "make model SEED=7  commands beside a real Redis; SECONDS=600 DB=9 RESP=3 MEMORY=1"
 	@echo "make bench         SET and GET beside etcd; one table"
+	@echo "make bench BENCH_FLAGS=types     commands of every type beside Redis and etcd;"
+	@echo "                   so also memory, channels, expiry, layers, --help"
+	@echo "make bench-pauses  the longest time a command on a million elements stops a node"
 	@echo "make bench-apply   microseconds of each write command, apply alone, beside SET's"
 	@echo "make chaos         kill -9, pauses and cuts on real processes, for minutes"
 	@echo "make compose-test  deploy/ on a real container engine"
@@ -70,15 +74,27 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Side by side: what starts nodes, and what computes (tests/conftest.py). One after the other:
+# make test TEST_FLAGS=
+TEST_FLAGS ?= -n 2 --dist loadscope --no-loadscope-reorder
+
 test: lint
 	.ci/oracle
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_FLAGS)
 
 sim: setup
 	$(BIN)/python -m tests.sim $(if $(SEEDS),--seeds $(SEEDS),--seed $(or $(SEED),0))
 
+model: setup
+	.ci/oracle
+	$(BIN)/python -m tests.model --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60) \
+	  $(if $(DB),--db $(DB)) $(if $(RESP),--resp $(RESP)) $(if $(MEMORY),,--node)
+
 bench: setup
 	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
+
+bench-pauses: setup
+	$(BIN)/python -m tests.bench pauses $(BENCH_FLAGS)
 
 bench-apply: setup
 	$(BIN)/python -m tests.bench apply $(BENCH_FLAGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..proto.reply import MapReply, Reply, SetReply, Status
+from .arguments import Argument, arguments_reply, parse_arguments
 from .commands import COMMANDS
 from .key_specs import key_specs
 from .table import FAMILIES
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from .doc import Doc
 
 DOCS: dict[bytes, Doc] = {name: doc for family in FAMILIES for name, doc in family.DOCS.items()}
+_ARGUMENTS = {name: text for family in FAMILIES for name, text in family.ARGUMENTS.items()}
+
+
+def arguments_of(row: Command) -> tuple[Argument, ...]:
+    """What follows the name of a command (or subcommand)."""
+    return parse_arguments(_ARGUMENTS.get(row.name, ""))
 
 
 def info_of(row: Command) -> Reply:
@@ -47,6 +54,8 @@ def docs_of(row: Command) -> MapReply:
             (b"deprecated_since", doc.deprecated_since.encode()),
             (b"replaced_by", doc.replaced_by.encode()),
         ]
+    if arguments := arguments_of(row):
+        pairs.append((b"arguments", arguments_reply(arguments)))
     if row.subcommands:
         subcommands = tuple((one.display_name.encode(), docs_of(one)) for one in row.subcommands)
         pairs.append((b"subcommands", MapReply(subcommands)))

@@ -61,6 +61,11 @@ def shards_of(row: Command, db: int, args: Sequence[bytes], shards: int) -> tupl
     return found or _ALONE[0]  # Without a key it can go anywhere.
 
 
+def is_anywhere(row: Command, db: int, args: Sequence[bytes], shards: int) -> bool:
+    """Whether any shard will do: a script without keys."""
+    return row.spread is Spread.ONE_SHARD and not (row.keys_of(args) or (db and shards > 1))
+
+
 def named_database(row: Command, args: Sequence[bytes]) -> int | None:
     """The database that a NAMES_DB command names beside its connection's; None if there is none,
     or if its words are wrong, which its handler will say."""

@@ -34,6 +34,9 @@ class Family(Protocol):
     @property
     def DOCS(self) -> dict[bytes, Doc]: ...  # noqa: N802
 
+    @property
+    def ARGUMENTS(self) -> dict[bytes, str]: ...  # noqa: N802 - in the notation of `arguments.py`.
+
 
 FAMILIES: Final[tuple[Family, ...]] = (
     strings, bitmaps, hyperloglog, keys, lists, sets, sorted_sets, geo, hashes, streams,

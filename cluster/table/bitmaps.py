@@ -67,3 +67,20 @@ DOCS: dict[bytes, Doc] = {
     b"GETBIT": Doc(_BITMAP, "2.2.0", "O(1)", "Answers one bit of a string."),
     b"SETBIT": Doc(_BITMAP, "2.2.0", "O(1)", "Sets or clears one bit of a string."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"BITCOUNT": "key [index{start:integer end:integer [index_unit(BYTE|BIT)]}]",
+    b"BITFIELD": (
+        "key [operation(GET encoding_offset{encoding offset:integer}|write{[OVERFLOW "
+        "wrap_sat_fail(WRAP|SAT|FAIL)] write_operation(SET encoding_offset_value{encoding "
+        "offset:integer value:integer}|INCRBY encoding_offset_increment{encoding offset:integer "
+        "increment:integer})})...]"
+    ),
+    b"BITFIELD_RO": "key [GET encoding_offset{encoding offset:integer}...+]",
+    b"BITOP": "operation destkey:key key...",
+    b"BITPOS": (
+        "key bit:integer [index{start:integer [end_index{end:integer [index_unit(BYTE|BIT)]}]}]"
+    ),
+    b"GETBIT": "key offset:integer",
+    b"SETBIT": "key offset:integer value:integer",
+}

@@ -120,3 +120,25 @@ DOCS: dict[bytes, Doc] = {
         _CLUSTER, "3.0.0", _N_NODES, "Answers which node serves which slots, as ranges."
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"CLUSTER|ADDSLOTS": "slot:integer...",
+    b"CLUSTER|ADDSLOTSRANGE": "start-slot_end-slot{start-slot:integer end-slot:integer}...",
+    b"CLUSTER|COUNT-FAILURE-REPORTS": "node-id",
+    b"CLUSTER|COUNTKEYSINSLOT": "slot:integer",
+    b"CLUSTER|DELSLOTS": "slot:integer...",
+    b"CLUSTER|DELSLOTSRANGE": "start-slot_end-slot{start-slot:integer end-slot:integer}...",
+    b"CLUSTER|FAILOVER": "[options(FORCE|TAKEOVER)]",
+    b"CLUSTER|FORGET": "node-id",
+    b"CLUSTER|GETKEYSINSLOT": "slot:integer count:integer",
+    b"CLUSTER|KEYSLOT": "key:string",
+    b"CLUSTER|MEET": "ip port:integer [cluster_bus_port:integer]",
+    b"CLUSTER|REPLICAS": "node-id",
+    b"CLUSTER|REPLICATE": "node-id",
+    b"CLUSTER|RESET": "[hard_soft(HARD|SOFT)]",
+    b"CLUSTER|SET-CONFIG-EPOCH": "config-epoch:integer",
+    b"CLUSTER|SETSLOT": (
+        "slot:integer subcommand(IMPORTING node-id|MIGRATING node-id|NODE node-id|STABLE)"
+    ),
+    b"CLUSTER|SLAVES": "node-id",
+}

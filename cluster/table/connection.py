@@ -154,3 +154,33 @@ DOCS: dict[bytes, Doc] = {
         "Answers where the connection's writes are on disk: here, and on how many other replicas.",
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"AUTH": "[username] password",
+    b"CLIENT|KILL": (
+        "filter(ip:port|new-format([ID client-id:integer]|[TYPE "
+        "normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER username]|[ADDR "
+        "ip:port]|[LADDR ip:port]|[SKIPME yes/no]|[MAXAGE maxage:integer])...)"
+    ),
+    b"CLIENT|LIST": (
+        "[TYPE normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)] [ID "
+        "id{client-id:integer...}]"
+    ),
+    b"CLIENT|NO-EVICT": "enabled(ON|OFF)",
+    b"CLIENT|NO-TOUCH": "enabled(ON|OFF)",
+    b"CLIENT|PAUSE": "timeout:integer [mode(WRITE|ALL)]",
+    b"CLIENT|REPLY": "on_off_skip(ON|OFF|SKIP)",
+    b"CLIENT|SETINFO": "attr(LIB-NAME libname|LIB-VER libver)",
+    b"CLIENT|SETNAME": "connection-name",
+    b"CLIENT|UNBLOCK": "client-id:integer [timeout_error(TIMEOUT|ERROR)]",
+    b"ECHO": "message",
+    b"HELLO": (
+        "[arguments{protover:integer [AUTH username_password{username password}] [SETNAME "
+        "clientname]}]"
+    ),
+    b"PING": "[message]",
+    b"SELECT": "index:integer",
+    b"WAIT": "numreplicas:integer timeout:integer",
+    b"WAITAOF": "numlocal:integer numreplicas:integer timeout:integer",
+    b"WATCH": "key...",
+}

@@ -85,3 +85,42 @@ DOCS: dict[bytes, Doc] = {
     b"GEOSEARCH": _doc("6.2.0", _SEARCH, "Finds the places within a circle or a box."),
     b"GEOSEARCHSTORE": _doc("6.2.0", _SEARCH, "Stores the places within a circle or a box."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"GEOADD": (
+        "key [condition(NX|XX)] [change=CH] longitude_latitude_member{longitude:double "
+        "latitude:double member}..."
+    ),
+    b"GEODIST": "key member1 member2 [unit(M|KM|FT|MI)]",
+    b"GEOHASH": "key member...",
+    b"GEOPOS": "key member...",
+    b"GEORADIUS": (
+        "key longitude:double latitude:double radius:double unit(M|KM|FT|MI) [WITHCOORD] "
+        "[WITHDIST] [WITHHASH] [count{COUNT count:integer [ANY]}] [order(ASC|DESC)] [STORE key] "
+        "[STOREDIST key]"
+    ),
+    b"GEORADIUSBYMEMBER": (
+        "key member radius:double unit(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count{COUNT "
+        "count:integer [ANY]}] [order(ASC|DESC)] [STORE key] [STOREDIST key]"
+    ),
+    b"GEORADIUSBYMEMBER_RO": (
+        "key member radius:double unit(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count{COUNT "
+        "count:integer [ANY]}] [order(ASC|DESC)]"
+    ),
+    b"GEORADIUS_RO": (
+        "key longitude:double latitude:double radius:double unit(M|KM|FT|MI) [WITHCOORD] "
+        "[WITHDIST] [WITHHASH] [count{COUNT count:integer [ANY]}] [order(ASC|DESC)]"
+    ),
+    b"GEOSEARCH": (
+        "key from(FROMMEMBER member|FROMLONLAT longitude_latitude{longitude:double "
+        "latitude:double}) by(circle{BYRADIUS radius:double unit(M|KM|FT|MI)}|box{BYBOX "
+        "width:double height:double unit(M|KM|FT|MI)}) [order(ASC|DESC)] [count{COUNT "
+        "count:integer [ANY]}] [WITHCOORD] [WITHDIST] [WITHHASH]"
+    ),
+    b"GEOSEARCHSTORE": (
+        "destination:key source:key from(FROMMEMBER member|FROMLONLAT "
+        "longitude_latitude{longitude:double latitude:double}) by(circle{BYRADIUS radius:double "
+        "unit(M|KM|FT|MI)}|box{BYBOX width:double height:double unit(M|KM|FT|MI)}) "
+        "[order(ASC|DESC)] [count{COUNT count:integer [ANY]}] [STOREDIST]"
+    ),
+}

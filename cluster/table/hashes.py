@@ -128,3 +128,53 @@ DOCS: dict[bytes, Doc] = {
     b"HTTL": _doc("7.4.0", _NAMED, "Answers how many seconds fields of a hash have left."),
     b"HVALS": _doc("2.0.0", _ALL, "Answers all values of a hash."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"HDEL": "key field...",
+    b"HEXISTS": "key field",
+    b"HEXPIRE": (
+        "key seconds:integer [condition(NX|XX|GT|LT)] FIELDS fields{numfields:integer field...}"
+    ),
+    b"HEXPIREAT": (
+        "key unix-time-seconds:unix-time [condition(NX|XX|GT|LT)] FIELDS fields{numfields:integer "
+        "field...}"
+    ),
+    b"HEXPIRETIME": "key FIELDS fields{numfields:integer field...}",
+    b"HGET": "key field",
+    b"HGETALL": "key",
+    b"HGETDEL": "key FIELDS fields{numfields:integer field...}",
+    b"HGETEX": (
+        "key [expiration(EX seconds:integer|PX milliseconds:integer|EXAT "
+        "unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|PERSIST)] FIELDS "
+        "fields{numfields:integer field...}"
+    ),
+    b"HINCRBY": "key field increment:integer",
+    b"HINCRBYFLOAT": "key field increment:double",
+    b"HKEYS": "key",
+    b"HLEN": "key",
+    b"HMGET": "key field...",
+    b"HMSET": "key field_value{field value}...",
+    b"HPERSIST": "key FIELDS fields{numfields:integer field...}",
+    b"HPEXPIRE": (
+        "key milliseconds:integer [condition(NX|XX|GT|LT)] FIELDS fields{numfields:integer "
+        "field...}"
+    ),
+    b"HPEXPIREAT": (
+        "key unix-time-milliseconds:unix-time [condition(NX|XX|GT|LT)] FIELDS "
+        "fields{numfields:integer field...}"
+    ),
+    b"HPEXPIRETIME": "key FIELDS fields{numfields:integer field...}",
+    b"HPTTL": "key FIELDS fields{numfields:integer field...}",
+    b"HRANDFIELD": "key [options{count:integer [WITHVALUES]}]",
+    b"HSCAN": "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [NOVALUES]",
+    b"HSET": "key field_value{field value}...",
+    b"HSETEX": (
+        "key [condition(FNX|FXX)] [expiration(EX seconds:integer|PX milliseconds:integer|EXAT "
+        "unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|KEEPTTL)] FIELDS "
+        "fields{numfields:integer data{field value}...}"
+    ),
+    b"HSETNX": "key field value",
+    b"HSTRLEN": "key field",
+    b"HTTL": "key FIELDS fields{numfields:integer field...}",
+    b"HVALS": "key",
+}

@@ -59,3 +59,10 @@ DOCS: dict[bytes, Doc] = {
     ),
     b"PFSELFTEST": Doc(_GROUP, "2.8.9", "O(1)", "Tests whether HyperLogLogs count as they should."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"PFADD": "key [element...]",
+    b"PFCOUNT": "key...",
+    b"PFDEBUG": "subcommand key",
+    b"PFMERGE": "destkey:key sourcekey:key...",
+}

@@ -212,3 +212,54 @@ DOCS: dict[bytes, Doc] = {
     b"TYPE": Doc(_GENERIC, "1.0.0", "O(1)", "Answers what type of value a key holds."),
     b"UNLINK": Doc(_GENERIC, "4.0.0", _N_KEYS, "Removes keys and counts those that were there."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"COPY": "source:key destination:key [DB destination-db:integer] [REPLACE]",
+    b"DEL": "key...",
+    b"DUMP": "key",
+    b"EXISTS": "key...",
+    b"EXPIRE": "key seconds:integer [condition(NX|XX|GT|LT)]",
+    b"EXPIREAT": "key unix-time-seconds:unix-time [condition(NX|XX|GT|LT)]",
+    b"EXPIRETIME": "key",
+    b"FLUSHALL": "[async(ASYNC|SYNC)]",
+    b"FLUSHDB": "[async(ASYNC|SYNC)]",
+    b"KEYS": "pattern:pattern",
+    b"MIGRATE": (
+        "host port:integer key_or_empty_string(key|empty_string=) destination-db:integer "
+        "timeout:integer [COPY] [REPLACE] [authentication([AUTH password]|[AUTH2 "
+        "username_password{username password}])] [KEYS key...]"
+    ),
+    b"MOVE": "key db:integer",
+    b"OBJECT|ENCODING": "key",
+    b"OBJECT|FREQ": "key",
+    b"OBJECT|IDLETIME": "key",
+    b"OBJECT|REFCOUNT": "key",
+    b"PERSIST": "key",
+    b"PEXPIRE": "key milliseconds:integer [condition(NX|XX|GT|LT)]",
+    b"PEXPIREAT": "key unix-time-milliseconds:unix-time [condition(NX|XX|GT|LT)]",
+    b"PEXPIRETIME": "key",
+    b"PTTL": "key",
+    b"RENAME": "key newkey:key",
+    b"RENAMENX": "key newkey:key",
+    b"RESTORE": (
+        "key ttl:integer serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds:integer] [FREQ "
+        "frequency:integer]"
+    ),
+    b"RESTORE-ASKING": (
+        "key ttl:integer serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds:integer] [FREQ "
+        "frequency:integer]"
+    ),
+    b"SCAN": "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type]",
+    b"SORT": (
+        "key [BY pattern:pattern#1] [LIMIT offset_count{offset:integer count:integer}] [GET "
+        "pattern:pattern#1...+] [order(ASC|DESC)] [sorting=ALPHA] [STORE destination:key#2]"
+    ),
+    b"SORT_RO": (
+        "key [BY pattern:pattern#1] [LIMIT offset_count{offset:integer count:integer}] [GET "
+        "pattern:pattern#1...+] [order(ASC|DESC)] [sorting=ALPHA]"
+    ),
+    b"TOUCH": "key...",
+    b"TTL": "key",
+    b"TYPE": "key",
+    b"UNLINK": "key...",
+}

@@ -137,3 +137,30 @@ DOCS: dict[bytes, Doc] = {
         _LIST, "2.2.0", _PER_ELEMENT, "Puts elements behind all others if there is a list."
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"BLMOVE": (
+        "source:key destination:key wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) timeout:double"
+    ),
+    b"BLMPOP": "timeout:double numkeys:integer key... where(LEFT|RIGHT) [COUNT count:integer]",
+    b"BLPOP": "key... timeout:double",
+    b"BRPOP": "key... timeout:double",
+    b"BRPOPLPUSH": "source:key destination:key timeout:double",
+    b"LINDEX": "key index:integer",
+    b"LINSERT": "key where(BEFORE|AFTER) pivot element",
+    b"LLEN": "key",
+    b"LMOVE": "source:key destination:key wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)",
+    b"LMPOP": "numkeys:integer key... where(LEFT|RIGHT) [COUNT count:integer]",
+    b"LPOP": "key [count:integer]",
+    b"LPOS": "key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len:integer]",
+    b"LPUSH": "key element...",
+    b"LPUSHX": "key element...",
+    b"LRANGE": "key start:integer stop:integer",
+    b"LREM": "key count:integer element",
+    b"LSET": "key index:integer element",
+    b"LTRIM": "key start:integer stop:integer",
+    b"RPOP": "key [count:integer]",
+    b"RPOPLPUSH": "source:key destination:key",
+    b"RPUSH": "key element...",
+    b"RPUSHX": "key element...",
+}

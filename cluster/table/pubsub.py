@@ -66,3 +66,18 @@ DOCS: dict[bytes, Doc] = {
     ),
     b"UNSUBSCRIBE": Doc(_PUBSUB, "2.0.0", _N_CHANNELS, "Stops listening to channels, or to all."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"PSUBSCRIBE": "pattern{pattern:pattern}...",
+    b"PUBLISH": "channel message",
+    b"PUBSUB|CHANNELS": "[pattern:pattern]",
+    b"PUBSUB|NUMSUB": "[channel...]",
+    b"PUBSUB|SHARDCHANNELS": "[pattern:pattern]",
+    b"PUBSUB|SHARDNUMSUB": "[shardchannel...]",
+    b"PUNSUBSCRIBE": "[pattern:pattern...]",
+    b"SPUBLISH": "shardchannel message",
+    b"SSUBSCRIBE": "shardchannel...",
+    b"SUBSCRIBE": "channel...",
+    b"SUNSUBSCRIBE": "[shardchannel...]",
+    b"UNSUBSCRIBE": "[channel...]",
+}

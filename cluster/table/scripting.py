@@ -122,3 +122,21 @@ DOCS: dict[bytes, Doc] = {
         _GROUP, "2.6.0", "O(N) where N is the length of the script", "Keeps a script for EVALSHA."
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"EVAL": "script numkeys:integer [key...] [arg...]",
+    b"EVALSHA": "sha1 numkeys:integer [key...] [arg...]",
+    b"EVALSHA_RO": "sha1 numkeys:integer [key...] [arg...]",
+    b"EVAL_RO": "script numkeys:integer [key...] [arg...]",
+    b"FCALL": "function numkeys:integer [key...] [arg...]",
+    b"FCALL_RO": "function numkeys:integer [key...] [arg...]",
+    b"FUNCTION|DELETE": "library-name",
+    b"FUNCTION|FLUSH": "[async(ASYNC|SYNC)]",
+    b"FUNCTION|LIST": "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+    b"FUNCTION|LOAD": "[REPLACE] function-code",
+    b"FUNCTION|RESTORE": "serialized-value [policy(FLUSH|APPEND|REPLACE)]",
+    b"SCRIPT|DEBUG": "mode(YES|SYNC|NO)",
+    b"SCRIPT|EXISTS": "sha1...",
+    b"SCRIPT|FLUSH": "[async(ASYNC|SYNC)]",
+    b"SCRIPT|LOAD": "script",
+}

@@ -96,3 +96,23 @@ DOCS: dict[bytes, Doc] = {
     b"SUNION": Doc(_SET, "1.0.0", _N_OF_ALL, "Answers what is in at least one of several sets."),
     b"SUNIONSTORE": Doc(_SET, "1.0.0", _N_OF_ALL, "Keeps what is in at least one of several sets."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"SADD": "key member...",
+    b"SCARD": "key",
+    b"SDIFF": "key...",
+    b"SDIFFSTORE": "destination:key key...",
+    b"SINTER": "key...",
+    b"SINTERCARD": "numkeys:integer key... [LIMIT limit:integer]",
+    b"SINTERSTORE": "destination:key key...",
+    b"SISMEMBER": "key member",
+    b"SMEMBERS": "key",
+    b"SMISMEMBER": "key member...",
+    b"SMOVE": "source:key destination:key member",
+    b"SPOP": "key [count:integer]",
+    b"SRANDMEMBER": "key [count:integer]",
+    b"SREM": "key member...",
+    b"SSCAN": "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+    b"SUNION": "key...",
+    b"SUNIONSTORE": "destination:key key...",
+}

@@ -202,3 +202,66 @@ DOCS: dict[bytes, Doc] = {
     b"ZUNION": _doc("6.2.0", _ALGEBRA, "Answers the members that are in any of several sets."),
     b"ZUNIONSTORE": _doc("2.0.0", _ALGEBRA, "Stores the members that are in any of several sets."),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"BZMPOP": "timeout:double numkeys:integer key... where(MIN|MAX) [COUNT count:integer]",
+    b"BZPOPMAX": "key... timeout:double",
+    b"BZPOPMIN": "key... timeout:double",
+    b"ZADD": (
+        "key [condition(NX|XX)] [comparison(GT|LT)] [change=CH] [increment=INCR] "
+        "score_member{score:double member}..."
+    ),
+    b"ZCARD": "key",
+    b"ZCOUNT": "key min:double max:double",
+    b"ZDIFF": "numkeys:integer key... [WITHSCORES]",
+    b"ZDIFFSTORE": "destination:key numkeys:integer key...",
+    b"ZINCRBY": "key increment:integer member",
+    b"ZINTER": (
+        "numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM|MIN|MAX)] "
+        "[WITHSCORES]"
+    ),
+    b"ZINTERCARD": "numkeys:integer key... [LIMIT limit:integer]",
+    b"ZINTERSTORE": (
+        "destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE "
+        "aggregate(SUM|MIN|MAX)]"
+    ),
+    b"ZLEXCOUNT": "key min max",
+    b"ZMPOP": "numkeys:integer key... where(MIN|MAX) [COUNT count:integer]",
+    b"ZMSCORE": "key member...",
+    b"ZPOPMAX": "key [count:integer]",
+    b"ZPOPMIN": "key [count:integer]",
+    b"ZRANDMEMBER": "key [options{count:integer [WITHSCORES]}]",
+    b"ZRANGE": (
+        "key start stop [sortby(BYSCORE|BYLEX)] [REV] [LIMIT offset_count{offset:integer "
+        "count:integer}] [WITHSCORES]"
+    ),
+    b"ZRANGEBYLEX": "key min max [LIMIT offset_count{offset:integer count:integer}]",
+    b"ZRANGEBYSCORE": (
+        "key min:double max:double [WITHSCORES] [LIMIT offset_count{offset:integer count:integer}]"
+    ),
+    b"ZRANGESTORE": (
+        "dst:key src:key min max [sortby(BYSCORE|BYLEX)] [REV] [LIMIT offset_count{offset:integer "
+        "count:integer}]"
+    ),
+    b"ZRANK": "key member [WITHSCORE]",
+    b"ZREM": "key member...",
+    b"ZREMRANGEBYLEX": "key min max",
+    b"ZREMRANGEBYRANK": "key start:integer stop:integer",
+    b"ZREMRANGEBYSCORE": "key min:double max:double",
+    b"ZREVRANGE": "key start:integer stop:integer [WITHSCORES]",
+    b"ZREVRANGEBYLEX": "key max min [LIMIT offset_count{offset:integer count:integer}]",
+    b"ZREVRANGEBYSCORE": (
+        "key max:double min:double [WITHSCORES] [LIMIT offset_count{offset:integer count:integer}]"
+    ),
+    b"ZREVRANK": "key member [WITHSCORE]",
+    b"ZSCAN": "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+    b"ZSCORE": "key member",
+    b"ZUNION": (
+        "numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate(SUM|MIN|MAX)] "
+        "[WITHSCORES]"
+    ),
+    b"ZUNIONSTORE": (
+        "destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE "
+        "aggregate(SUM|MIN|MAX)]"
+    ),
+}

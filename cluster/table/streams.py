@@ -147,3 +147,44 @@ DOCS: dict[bytes, Doc] = {
         _GROUP, "5.0.0", "O(N) with N entries removed", "Removes the oldest entries of a stream."
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"XACK": "key group id...",
+    b"XADD": (
+        "key [NOMKSTREAM] [trim{strategy(MAXLEN|MINID) [operator(equal==|approximately=~)] "
+        "threshold [LIMIT count:integer]}] id_or_auto(auto_id=*|id) field_value{field value}..."
+    ),
+    b"XAUTOCLAIM": "key group consumer min-idle-time start [COUNT count:integer] [JUSTID]",
+    b"XCLAIM": (
+        "key group consumer min-idle-time id... [IDLE ms:integer] [TIME "
+        "unix-time-milliseconds:unix-time] [RETRYCOUNT count:integer] [FORCE] [JUSTID] [LASTID "
+        "id]"
+    ),
+    b"XDEL": "key id...",
+    b"XGROUP|CREATE": "key groupname id(id|new_id=$) [MKSTREAM] [ENTRIESREAD entries_read:integer]",
+    b"XGROUP|CREATECONSUMER": "key groupname consumername",
+    b"XGROUP|DELCONSUMER": "key groupname consumername",
+    b"XGROUP|DESTROY": "key groupname",
+    b"XGROUP|SETID": "key groupname id(id|new_id=$) [ENTRIESREAD entries_read:integer]",
+    b"XINFO|CONSUMERS": "key groupname",
+    b"XINFO|GROUPS": "key",
+    b"XINFO|STREAM": "key [FULL full{[COUNT count:integer]}]",
+    b"XLEN": "key",
+    b"XPENDING": (
+        "key group [filters{[IDLE min-idle-time:integer] start end count:integer [consumer]}]"
+    ),
+    b"XRANGE": "key start end [COUNT count:integer]",
+    b"XREAD": "[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS streams{key... id...}",
+    b"XREADGROUP": (
+        "GROUP group_consumer{group consumer} [COUNT count:integer] [BLOCK milliseconds:integer] "
+        "[NOACK] STREAMS streams{key... id...}"
+    ),
+    b"XREVRANGE": "key end start [COUNT count:integer]",
+    b"XSETID": (
+        "key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]"
+    ),
+    b"XTRIM": (
+        "key trim{strategy(MAXLEN|MINID) [operator(equal==|approximately=~)] threshold [LIMIT "
+        "count:integer]}"
+    ),
+}

@@ -153,3 +153,35 @@ DOCS: dict[bytes, Doc] = {
         replaced_by="`GETRANGE`",
     ),
 }
+
+ARGUMENTS: dict[bytes, str] = {
+    b"APPEND": "key value",
+    b"DECR": "key",
+    b"DECRBY": "key decrement:integer",
+    b"GET": "key",
+    b"GETDEL": "key",
+    b"GETEX": (
+        "key [expiration(EX seconds:integer|PX milliseconds:integer|EXAT "
+        "unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|PERSIST)]"
+    ),
+    b"GETRANGE": "key start:integer end:integer",
+    b"GETSET": "key value",
+    b"INCR": "key",
+    b"INCRBY": "key increment:integer",
+    b"INCRBYFLOAT": "key increment:double",
+    b"LCS": "key1:key key2:key#0 [LEN] [IDX] [MINMATCHLEN len:integer] [WITHMATCHLEN]",
+    b"MGET": "key...",
+    b"MSET": "key_value{key value}...",
+    b"MSETNX": "key_value{key value}...",
+    b"PSETEX": "key milliseconds:integer value",
+    b"SET": (
+        "key value [condition(NX|XX)] [GET] [expiration(EX seconds:integer|PX "
+        "milliseconds:integer|EXAT unix-time-seconds:unix-time|PXAT "
+        "unix-time-milliseconds:unix-time|KEEPTTL)]"
+    ),
+    b"SETEX": "key seconds:integer value",
+    b"SETNX": "key value",
+    b"SETRANGE": "key offset:integer value",
+    b"STRLEN": "key",
+    b"SUBSTR": "key start:integer end:integer",
+}

@@ -11,7 +11,7 @@ from trimaran.node.commands.internal import EXPIRE
 from trimaran.node.commands.transactions import Mark, pack_marks, pack_transaction
 from trimaran.node.data.keyspace import ExpiryPending, Keyspace
 from trimaran.node.errors import CommandError
-from trimaran.node.shard import ALL_HANDLERS
+from trimaran.node.running import ALL_HANDLERS
 from trimaran.proto.reply import ErrorReply, Reply
 
 Word = bytes | str | int
@@ -55,6 +55,8 @@ class Driver:
         self.keys.enter(db, now_ms, is_read=False)
         handler = ALL_HANDLERS[command[0]]
         context = Context(db, now_ms, self.index, self.settings)
+        self.keys.on_expired = context.expired
+        self.keys.on_miss = context.on_miss(command[0])
         try:
             return handler(self.keys, command, context)
         except CommandError as error:
@@ -75,14 +77,19 @@ class Driver:
         """Not logged, unless it meets a key whose expiry is not in the log yet."""
         while True:
             self.keys.enter(db, self.now_ms, is_read=True)
+            context = Context(db, self.now_ms, self.index, self.settings)
+            self.keys.on_miss = context.on_miss(command[0])
+            reply: Reply
             try:
-                context = Context(db, self.now_ms, self.index, self.settings)
-                return HANDLERS[command[0]](self.keys, command, context)
+                reply = HANDLERS[command[0]](self.keys, command, context)
             except CommandError as error:
-                return ErrorReply(error.code, error.text)
+                reply = ErrorReply(error.code, error.text)
             except ExpiryPending as pending:
                 self.expiries += 1
                 self.apply([EXPIRE, pending.key], db=pending.db)
+                continue
+            self.events += context.events or ()
+            return reply
 
 
 def copy_of(keys: Keyspace, *, items_max: int = 7) -> Keyspace:

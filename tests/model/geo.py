@@ -116,7 +116,7 @@ class GeoRules(Rules):
     ) -> None:
         if b"any" not in {str(word).lower().encode() for word in options}:
             self.check("GEOSEARCHSTORE", *map(self.key, keys), *shape, *origin, *options)
-            self._check_distances(self.key(keys[0]))
+            self.check_distances(self.key(keys[0]))
 
     @rule(
         keys=st.tuples(KEYS, KEYS),
@@ -214,13 +214,13 @@ class GeoRules(Rules):
         self.check("DEBUG", "DIGEST-VALUE", target)
         if target != source:
             self.check("GEOSEARCHSTORE", target, source, *asked, "STOREDIST")
-            self._check_distances(target)
+            self.check_distances(target)
 
     def _search_and_look(self, target: bytes, *args: Word) -> None:
         self._search_both(*args)
-        self._check_distances(target)
+        self.check_distances(target)
 
-    def _check_distances(self, target: bytes) -> None:
+    def check_distances(self, target: bytes) -> None:
         """What may be stored there are distances, whose last digit is the C library's."""
         if self.run_both("TYPE", target)[1] != Status("zset"):
             return

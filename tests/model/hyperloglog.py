@@ -10,7 +10,7 @@ from .strategies import KEYS, Rules
 ELEMENTS = st.one_of(
     st.integers(0, 60).map(b"%d".__mod__), st.binary(max_size=40), st.binary(min_size=8, max_size=8)
 )
-_UNCOUNTED = b"\0" * 7 + b"\x80"  # As the header of one that has not been counted yet.
+UNCOUNTED = b"\0" * 7 + b"\x80"  # As the header of one that has not been counted yet.
 
 
 class HyperLogLogRules(Rules):
@@ -29,7 +29,7 @@ class HyperLogLogRules(Rules):
         name = self.key(key)
         count = self.check("PFCOUNT", name)
         if isinstance(count, int) and self.check("EXISTS", name):
-            self.check("SETRANGE", name, 8, _UNCOUNTED)
+            self.check("SETRANGE", name, 8, UNCOUNTED)
 
     @rule(keys=st.lists(KEYS, min_size=2, max_size=4))
     def pfcount_of_several(self, keys: list[bytes]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar  # Any: replies nest.
 
 from hypothesis import strategies as st
@@ -28,7 +29,6 @@ from .bitmaps import BitmapRules
 from .blocking import BlockingRules
 from .driver import Word, words
 from .dumping import DumpRules
-from .geo import GeoRules
 from .hashes import HashRules
 from .hyperloglog import HyperLogLogRules
 from .lists import ListRules
@@ -36,8 +36,9 @@ from .scripting import ScriptRules
 from .sets import SetRules
 from .sorted_sets import SortedSetRules
 from .sorting import SortRules
-from .strategies import INTS, KEYS, LETTERS, NAMES, VALUES, alone, options, pair
+from .strategies import INTS, KEYS, LETTERS, VALUES, alone, options, pair
 from .streams import StreamRules
+from .table import TABLE_NAMES, TableRules
 
 if TYPE_CHECKING:
     from .targets import Target
@@ -172,7 +173,7 @@ class BothMachine(
     ScriptRules,
     SetRules,
     SortRules,
-    GeoRules,
+    TableRules,
     SortedSetRules,
     StreamRules,
     RuleBasedStateMachine,
@@ -181,15 +182,27 @@ class BothMachine(
 
     ours: ClassVar[Target]
     redis: ClassVar[Target]
+    home: ClassVar[int] = 0  # The database where most of it happens.
+    protocols: ClassVar[tuple[int, ...]] = (2, 3)
 
     def __init__(self) -> None:
         super().__init__()
         self.touched: dict[bytes, None] = {}
+        self.recent: list[list[bytes]] = []
 
-    @initialize(protocol=st.sampled_from([2, 3]))
-    def empty(self, protocol: int) -> None:
-        self.ours.begin(protocol)
-        self.redis.begin(protocol)
+    @initialize(chosen=st.integers(0, 1), chance=st.integers(0, 2**63))
+    def empty(self, chosen: int, chance: int) -> None:
+        self.random = Random(chance)
+        protocol = self.protocols[chosen % len(self.protocols)]
+        self.ours.begin(protocol, self.home)
+        self.redis.begin(protocol, self.home)
+
+    def db(self, number: int) -> int:
+        """0 is where we are at home, 1 and 3 are two others on the same shard."""
+        return {0: self.home, 1: self.home ^ 1, 3: self.home ^ 3}[number]
+
+    def db_word(self, word: str) -> str:
+        return str(self.db(int(word))) if word in ("0", "1", "3") else word
 
     def key(self, name: bytes) -> bytes:
         key = self.ours.prefix + name
@@ -206,8 +219,8 @@ class BothMachine(
 
     @rule(db=DATABASES)
     def select(self, db: int) -> None:
-        self.ours.select(db)
-        self.redis.select(db)
+        self.ours.select(self.db(db))
+        self.redis.select(self.db(db))
 
     # --- Strings.
 
@@ -305,16 +318,17 @@ class BothMachine(
 
     @rule(keys=st.tuples(KEYS, KEYS), options=COPY_OPTIONS)
     def copy(self, keys: tuple[bytes, bytes], options: list[Word]) -> None:
-        self.check("COPY", *map(self.key, keys), *options)
+        words = [self.db_word(word) if isinstance(word, str) else word for word in options]
+        self.check("COPY", *map(self.key, keys), *words)
 
     @rule(key=KEYS, db=DATABASE_WORDS)
     def move(self, key: bytes, db: str) -> None:
-        self.check("MOVE", self.key(key), db)
+        self.check("MOVE", self.key(key), self.db_word(db))
 
     @rule(key=KEYS, db=st.sampled_from([0, 1, 3]), value=VALUES)
     def move_and_follow(self, key: bytes, db: int, value: bytes) -> None:
         self.check("SET", self.key(key), value, "KEEPTTL", "NX")
-        self.check("MOVE", self.key(key), db)
+        self.check("MOVE", self.key(key), self.db(db))
         self.select(db)
 
     @rule(key=KEYS, value=VALUES, way=st.sampled_from(FRESH))
@@ -388,6 +402,7 @@ class BothMachine(
             "OTHER": other,
             "LEFT": left_ms,
             "AT": now_ms + left_ms,
+            "3": self.db(3) if meeting[0] == "MOVE" else 3,
         }
         self.check("SET", name, "x")
         self.run_both(*[meaning.get(word, word) for word in way])
@@ -405,6 +420,8 @@ class BothMachine(
         for name, *rest in queued:
             is_about_keys = name not in ("BOGUS", "OBJECT")
             keys = [self.key(rest[0]), *rest[1:]] if rest and is_about_keys else rest
+            if name == "MOVE":
+                keys[1] = self.db_word(keys[1])
             if name in ("RENAME", "RENAMENX", "COPY", "LCS"):
                 keys = [self.key(one) for one in rest]
             self.check(name, *keys)
@@ -505,10 +522,23 @@ class BothMachine(
     @invariant()
     def same_values(self) -> None:
         """Every value, and whether it expires; of what was just touched, when."""
-        self.check("DEBUG", "DIGEST-VALUE", *[self.ours.prefix + name for name in NAMES])
+        self.some_of_the_table()
+        names = [self.ours.prefix + name for name in TABLE_NAMES]
+        # EXISTS first: Redis keeps what is due until somebody looks.
+        looks = [words("EXISTS", *names), words("DEBUG", "DIGEST-VALUE", *names)]
+        (found, ours), (known, theirs) = (
+            target.run_at_once(looks) for target in (self.ours, self.redis)
+        )
+        assert found == known, f"{found!r} keys, Redis: {known!r} after {self.recent}"
+        assert isinstance(ours, list)
+        assert isinstance(theirs, list)
+        digests = zip(names, ours, theirs, strict=True)
+        unequal = [name for name, mine, real in digests if mine != real]
+        assert not unequal, f"{unequal} after {self.recent}"
         for key in self.touched:
             self.check("PEXPIRETIME", key, slack=SLACK_MS)
         self.touched.clear()
+        self.recent.clear()
 
     @invariant()
     def same_size(self) -> None:

@@ -75,10 +75,18 @@ class RedisConnection:
         return reply
 
     def run(self, args: list[bytes]) -> Reply:
-        parts = [b"*%d\r\n" % len(args), *(b"$%d\r\n%s\r\n" % (len(one), one) for one in args)]
-        self._socket.sendall(b"".join(parts))
+        self._socket.sendall(_encoded(args))
         reply: Reply = read_reply(self._file)
         return reply
+
+    def run_at_once(self, several: list[list[bytes]]) -> list[Reply]:
+        self._socket.sendall(b"".join(map(_encoded, several)))
+        return [read_reply(self._file) for _ in several]
+
+
+def _encoded(args: list[bytes]) -> bytes:
+    parts = (b"$%d\r\n%s\r\n" % (len(one), one) for one in args)
+    return b"".join((b"*%d\r\n" % len(args), *parts))
 
 
 def as_received(reply: Reply, protocol: int) -> Reply:

@@ -120,13 +120,13 @@ class SetRules(Rules):
     def spop(self, key: bytes, counts: list[str]) -> None:
         name = self.key(key)
         held = self.run_both("SISMEMBER", name, "")[1]
-        before = _words(self.run_both("SMEMBERS", name)[1])
+        before = words_of(self.run_both("SMEMBERS", name)[1])
         ours, theirs = self.run_both("SPOP", name, *counts)
         if isinstance(held, ErrorReply) or isinstance(theirs, ErrorReply):
             assert ours == theirs
             return
         assert type(ours) is type(theirs)
-        popped = [_words(ours), _words(theirs)]
+        popped = [words_of(ours), words_of(theirs)]
         for words in popped:
             assert len(words) == len(popped[0])
             assert len(set(words)) == len(words)
@@ -137,14 +137,14 @@ class SetRules(Rules):
     @rule(key=KEYS, counts=st.one_of(st.just([]), st.lists(RANDOM_COUNTS, max_size=2)))
     def srandmember(self, key: bytes, counts: list[str]) -> None:
         name = self.key(key)
-        before = _words(self.run_both("SMEMBERS", name)[1])
+        before = words_of(self.run_both("SMEMBERS", name)[1])
         ours, theirs = self.run_both("SRANDMEMBER", name, *counts)
         if isinstance(theirs, ErrorReply):
             assert ours == theirs
             return
         assert type(ours) is type(theirs)
-        words = _words(ours)
-        assert len(words) == len(_words(theirs))
+        words = words_of(ours)
+        assert len(words) == len(words_of(theirs))
         assert set(words) <= set(before)
         if counts and not counts[0].startswith("-"):
             assert len(set(words)) == len(words)
@@ -194,7 +194,7 @@ class SetRules(Rules):
         assert ours == theirs
 
 
-def _words(reply: Reply) -> list[bytes]:
+def words_of(reply: Reply) -> list[bytes]:
     if isinstance(reply, SetReply):
         return list(reply.members)
     if isinstance(reply, list):

@@ -325,7 +325,7 @@ class StreamRules(Rules):
                 self._alike(*command)
             elif command[0] == "XPENDING":
                 both = self.run_both(*command)
-                ours, theirs = map(_without_idle_times, both) if len(command) > 3 else both
+                ours, theirs = map(without_idle_times, both) if len(command) > 3 else both
                 assert ours == theirs, f"{command}: {ours!r}, Redis: {theirs!r}"
             else:
                 self.check(*command)
@@ -360,7 +360,7 @@ class StreamRules(Rules):
         more: list[str],
     ) -> None:
         both = self.run_both("XPENDING", self.key(key), group, *idle, *ends, count, *more)
-        ours, theirs = map(_without_idle_times, both)
+        ours, theirs = map(without_idle_times, both)
         assert ours == theirs, f"{key!r} {group} {idle} {ends}: {ours!r}, Redis: {theirs!r}"
 
     @rule(
@@ -392,7 +392,7 @@ class StreamRules(Rules):
         self.check("XAUTOCLAIM", self.key(key), group, consumer, idle, start, *more)
 
 
-def _without_idle_times(reply: Reply) -> Any:
+def without_idle_times(reply: Reply) -> Any:
     """XPENDING's entries; of the idle time whether it is one that a claim has set."""
     if isinstance(reply, ErrorReply) or not isinstance(reply, list):
         return reply

@@ -28,11 +28,13 @@ class Target(Protocol):
     prefix: bytes  # Of every key, so that all are on one shard.
     has_door: bool  # It knows transactions.
 
-    def begin(self, protocol: int) -> None:
-        """A new example: nothing is there, database 0, RESP of this version."""
+    def begin(self, protocol: int, db: int = 0) -> None:
+        """A new example: nothing is there, that database, RESP of this version."""
         ...
 
     def run(self, args: list[bytes]) -> Reply: ...
+
+    def run_at_once(self, several: list[list[bytes]]) -> list[Reply]: ...
 
     def select(self, db: int) -> None: ...
 
@@ -54,13 +56,18 @@ class RedisTarget:
         self._connection = connection
         self.prefix = prefix
 
-    def begin(self, protocol: int) -> None:
+    def begin(self, protocol: int, db: int = 0) -> None:
         self.run([b"HELLO", b"%d" % protocol])
-        self.select(0)
-        self.run([b"FLUSHALL"])
+        self.run([b"CLIENT", b"SETNAME", b""])
+        self.select(db)
+        for line in (b"FLUSHALL", b"SCRIPT FLUSH", b"FUNCTION FLUSH"):
+            self.run(line.split())
 
     def run(self, args: list[bytes]) -> Reply:
         return self._connection.run(args)
+
+    def run_at_once(self, several: list[list[bytes]]) -> list[Reply]:
+        return self._connection.run_at_once(several)
 
     def select(self, db: int) -> None:
         self.run([b"SELECT", b"%d" % db])
@@ -81,14 +88,17 @@ class KeyspaceTarget:
     def __init__(self) -> None:
         self.begin(2)
 
-    def begin(self, protocol: int) -> None:
+    def begin(self, protocol: int, db: int = 0) -> None:
         self._driver = Driver()
         self._protocol = protocol
-        self._db = 0
+        self._db = db
 
     def run(self, args: list[bytes]) -> Reply:
         self._driver.now_ms = time.time_ns() // 1_000_000
         return as_received(self._driver.run(*args, db=self._db), self._protocol)
+
+    def run_at_once(self, several: list[list[bytes]]) -> list[Reply]:
+        return [self.run(args) for args in several]
 
     def select(self, db: int) -> None:
         self._db = db
@@ -102,7 +112,7 @@ class KeyspaceTarget:
             driver.apply([EXPIRE, key], db=db)
 
 
-def _tag_on_shard_0() -> bytes:
+def tag_on_shard_0() -> bytes:
     names = (b"{t%d}" % number for number in count())
     return next(name for name in names if shard_of(0, name, NODE_SHARDS) == 0)
 
@@ -131,6 +141,6 @@ def running_node(folder: Path, seed: int) -> Iterator[RedisTarget]:
             except OSError:
                 pass
             time.sleep(0.05)  # Until it listens and its shards have leaders.
-        yield RedisTarget(connection, _tag_on_shard_0())
+        yield RedisTarget(connection, tag_on_shard_0())
         connection.close()
         node.terminate()

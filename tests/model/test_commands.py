@@ -1,57 +1,22 @@
-"""The machine for a short while, and what it does not reach: patterns, the command table.
-
-A failing run prints its steps; it is the same in every run, since the examples are derandomized.
-For long runs: `python -m tests.model --seconds 600 --seed 7 [--node]`.
-"""
+"""What the machine does not reach: patterns, the command table."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from random import Random
 from typing import Any  # Any: replies nest.
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test as play
 
+from trimaran.cluster.arguments import arguments_reply
+from trimaran.cluster.command_docs import arguments_of
 from trimaran.cluster.commands import COMMANDS
 from trimaran.cluster.commands_page import REFUSED
 from trimaran.cluster.key_specs import key_specs
 from trimaran.node.data.glob import Glob
 
-from .machine import BothMachine, same
+from .machine import same
 from .redis_server import RedisConnection, as_received
-from .targets import KeyspaceTarget, RedisTarget, Target, running_node
-
-
-def _play(ours_: Target, theirs: Target, *, examples: int, steps: int) -> None:
-    class Machine(BothMachine):
-        ours = ours_
-        redis = theirs
-
-    play(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            phases=[Phase.generate],  # Shrinking takes minutes: add it when there is a failure.
-            derandomize=True,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
-def test_commands_answer_as_a_real_redis_does(redis_connection: RedisConnection) -> None:
-    _play(KeyspaceTarget(), RedisTarget(redis_connection), examples=80, steps=60)
-
-
-def test_a_node_answers_as_a_real_redis_does(
-    redis_connection: RedisConnection, tmp_path: Path
-) -> None:
-    with running_node(tmp_path, seed=1) as ours:
-        theirs = RedisTarget(redis_connection, ours.prefix)
-        _play(ours, theirs, examples=8, steps=60)
 
 
 def test_patterns_match_as_in_a_real_redis(redis_connection: RedisConnection) -> None:
@@ -108,6 +73,40 @@ def test_table_agrees_with_a_real_redis(redis_connection: RedisConnection, name:
         ours = as_received(key_specs(one), protocol=2)
         assert isinstance(ours, list)
         assert [_without_notes(spec) for spec in ours] == [_without_notes(spec) for spec in specs]
+
+
+NEWER_OPTIONS = {b"CLIENT|KILL", b"HSCAN", b"ZRANK", b"ZREVRANK"}
+
+
+def test_arguments_are_told_as_a_real_redis_tells_them(redis_connection: RedisConnection) -> None:
+    reply = redis_connection.run([b"COMMAND", b"DOCS"])
+    assert isinstance(reply, list)
+    told = dict(_told_arguments(reply))
+    for row in COMMANDS.values():
+        for one in (row, *row.subcommands):
+            if one.name not in NEWER | NEWER_OPTIONS and not one.name.startswith(b"DEBUG|"):
+                ours = as_received(arguments_reply(arguments_of(one)), protocol=2)
+                assert _without_history(ours) == told[one.name], one.name
+
+
+def _told_arguments(docs: list[Any]) -> Iterator[tuple[bytes, list[Any]]]:
+    for name, doc in zip(docs[::2], docs[1::2], strict=True):
+        fields = dict(zip(doc[::2], doc[1::2], strict=True))
+        yield name.upper(), _without_history(fields.get(b"arguments", []))
+        yield from _told_arguments(fields.get(b"subcommands", []))
+
+
+def _without_history(arguments: Any) -> list[Any]:
+    """Arguments as they are, not since when."""
+    found = []
+    for one in arguments:
+        fields = dict(zip(one[::2], one[1::2], strict=True))
+        fields.pop(b"since", None)
+        fields.pop(b"deprecated_since", None)
+        fields[b"flags"] = _lower(fields.get(b"flags", []))
+        fields[b"arguments"] = _without_history(fields.get(b"arguments", []))
+        found.append(fields)
+    return found
 
 
 def test_every_command_of_a_real_redis_is_there_or_refused_with_a_reason(

@@ -104,6 +104,10 @@ def _lines(script: str) -> list[str]:
     return [one for line in script.splitlines() for one in line.strip().split(" | ") if one]
 
 
+def _commands(script: str) -> list[str]:
+    return [one for line in _lines(script) for one in line.split(" | ")]
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_events_are_those_of_a_real_redis(redis_server: RedisServer, name: str) -> None:
     with events_of_both(redis_server) as both:
@@ -132,3 +136,75 @@ def test_a_key_that_is_due_is_told_of_when_it_goes(redis_server: RedisServer) ->
             ours += more[0]
             theirs += more[1]
         assert ours == theirs == [(0, "expired", b"a")]
+
+
+# With what is absent: some of these tell so, some do not.
+ON_NOTHING = """
+    GET n | MGET n m n | STRLEN n | GETRANGE n 0 1 | SUBSTR n 0 1 | EXISTS n n | TTL n
+    PTTL n | TYPE n | TOUCH n m | GETBIT n 1 | BITCOUNT n | BITPOS n 1
+    BITFIELD_RO n GET u8 0 | BITFIELD n GET u8 0 | PFCOUNT n | PFCOUNT n m | HGET n f
+    HMGET n f | HGETALL n | HKEYS n | HVALS n | HLEN n | HSTRLEN n f | HEXISTS n f
+    HRANDFIELD n | HRANDFIELD n 2 | HSCAN n 0 | LLEN n | LINDEX n 0 | LRANGE n 0 1
+    LPOS n x | SMEMBERS n | SISMEMBER n x | SMISMEMBER n x | SCARD n | SRANDMEMBER n
+    SRANDMEMBER n 2 | SINTER n m | SINTER n | SINTERCARD 2 n m | SUNION n m | SDIFF n m
+    SSCAN n 0 | ZSCORE n x | ZMSCORE n x | ZCARD n | ZCOUNT n 0 1 | ZLEXCOUNT n - +
+    ZRANK n x | ZREVRANK n x | ZRANGE n 0 1 | ZREVRANGE n 0 1 | ZRANGEBYSCORE n 0 1
+    ZRANGEBYLEX n - + | ZREVRANGEBYSCORE n 1 0 | ZREVRANGEBYLEX n + - | ZRANDMEMBER n
+    ZRANDMEMBER n 2 | ZSCAN n 0 | ZUNION 2 n m | ZINTER 2 n m | ZDIFF 2 n m
+    ZINTERCARD 2 n m | XLEN n | XRANGE n - + | XREVRANGE n + - | XREAD STREAMS n 0
+    XREAD STREAMS n m 0 0 | XINFO STREAM n | XINFO GROUPS n | XPENDING n g
+    XREAD STREAMS n $ | GEOPOS n x | GEODIST n x y | GEOHASH n x
+    GEOSEARCH n FROMLONLAT 0 0 BYRADIUS 1 km | GEORADIUS_RO n 0 0 1 km
+    GEORADIUSBYMEMBER_RO n x 1 km | SORT n | SORT_RO n | DUMP n | OBJECT ENCODING n
+    OBJECT FREQ n | OBJECT IDLETIME n | OBJECT REFCOUNT n | MEMORY USAGE n | EXPIRETIME n
+    PEXPIRETIME n | LCS n m | LCS n m LEN | RANDOMKEY | SCAN 0 | KEYS * | DBSIZE | GETDEL n
+    GETEX n | GETSET n1 v | SET n2 v GET | SET n3 v XX | APPEND n4 v | INCR n5 | SETNX n6 v
+    SETRANGE n 0 x | DEL n | UNLINK n | RENAME n m | RENAMENX n m | COPY n m | MOVE n 1
+    EXPIRE n 10 | PERSIST n | LPOP n | RPOP n | LREM n 0 x | LSET n 0 x | LTRIM n 0 1
+    LINSERT n BEFORE a b | LPUSHX n x | LMOVE n m LEFT LEFT | RPOPLPUSH n m | LMPOP 1 n LEFT
+    BLPOP n 0.001 | SPOP n | SREM n x | SMOVE n m x | SINTERSTORE o n m | SUNIONSTORE o n m
+    SDIFFSTORE o n m | ZREM n x | ZPOPMIN n | ZMPOP 1 n MIN | ZUNIONSTORE o 2 n m
+    ZINTERSTORE o 2 n m | ZDIFFSTORE o 2 n m | ZRANGESTORE o n 0 1 | ZREMRANGEBYRANK n 0 1
+    HDEL n f | HINCRBY n7 f 1 | BITOP AND o n m | PFADD n9 x | SORT n STORE o
+    GEOSEARCHSTORE o n FROMLONLAT 0 0 BYRADIUS 1 km | GEORADIUS n 0 0 1 km
+    GEORADIUS n 0 0 1 km STORE o | XACK n g 1-1 | XDEL n 1-1 | XTRIM n MAXLEN 1
+    XCLAIM n g c 0 1-1 | XAUTOCLAIM n g c 0 0 | XGROUP DESTROY n g
+    XREADGROUP GROUP g c STREAMS n > | XSETID n 1-1 | XADD n NOMKSTREAM * a 1
+    RESTORE n10 0 x | ZADD n11 XX 1 x | ZINCRBY n12 1 x | HSETNX n13 f v | MSETNX n14 v
+    SETBIT n15 1 1
+"""
+
+
+def test_a_key_that_is_looked_for_in_vain_is_told_of_if_that_is_asked_for(
+    redis_server: RedisServer,
+) -> None:
+    with events_of_both(redis_server, "KEm") as both:
+        for command in _commands(ON_NOTHING):
+            _play(both, command)
+
+
+# Each finds that `due` is due and takes its place, or removes it.
+OVER_WHAT_IS_DUE = """
+    SET due 1 | SET due 1 EX 100 | SETEX due 100 1 | GETSET due 1 | MSET due 1 other 2 | SETNX due 1
+    INCR due | APPEND due x | SETRANGE due 1 x | SETBIT due 1 1 | BITOP NOT due source
+    BITFIELD due SET u8 0 1 | PFADD due x | LPUSH due 1 | RPUSH due 1 | SADD due 1 | ZADD due 1 x
+    ZINCRBY due 1 x | HSET due f 1 | HINCRBY due f 1 | HSETNX due f 1 | XADD due 1-1 a 1
+    XGROUP CREATE due g 0 MKSTREAM | GEOADD due 1 1 x | DEL due | UNLINK due | RENAME source due
+    RENAMENX source due | COPY source due | COPY source due REPLACE | SUNIONSTORE due set set
+    ZUNIONSTORE due 1 set | ZRANGESTORE due zset 0 -1
+    SORT set STORE due
+    LMOVE list due LEFT LEFT | RPOPLPUSH list due
+"""
+
+
+@pytest.mark.parametrize("command", _commands(OVER_WHAT_IS_DUE))
+def test_a_key_that_is_due_is_told_of_when_another_value_takes_its_place(
+    redis_server: RedisServer, command: str
+) -> None:
+    with events_of_both(redis_server) as both:
+        both.keep_due()
+        for line in ("SET source 1", "SADD set 1 2", "ZADD zset 1 a", "RPUSH list 1 2"):
+            _play(both, line)
+        _play(both, "SET due 1 PX 1")
+        time.sleep(0.003)  # It is the time itself that is waited for.
+        _play(both, command)
