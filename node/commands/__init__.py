@@ -6,7 +6,9 @@ there is answered by the doors. `context.py` says what a handler is given.
 
 from __future__ import annotations
 
-from typing import Final
+from collections import OrderedDict
+from functools import wraps
+from typing import TYPE_CHECKING, Final
 
 from ...cluster.command import Command, Spread
 from ...cluster.commands import COMMANDS
@@ -38,6 +40,11 @@ from . import (
 )
 from .context import Context, Handler
 
+if TYPE_CHECKING:
+    from ...proto.reply import Reply
+    from ..data.keyspace import Keyspace
+    from ..request import Args
+
 __all__ = ["HANDLERS", "Context", "Handler"]
 
 _FAMILIES: Final = (
@@ -60,8 +67,31 @@ def _handler_of(row: Command) -> Handler:
     raise LookupError(f"no handler is named {name}")
 
 
+# They leave the entries of a stream as they are: to who watches it that is no change, as in Redis.
+_QUIET: Final = frozenset(
+    b"XACK XAUTOCLAIM XCLAIM XREADGROUP XSETID XGROUP|CREATECONSUMER XGROUP|DELCONSUMER"
+    b" XGROUP|DESTROY XGROUP|SETID".split()
+)
+
+
+def _unwatched(handler: Handler) -> Handler:
+    @wraps(handler)
+    def run(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+        watches = keys.watches
+        watched = watches.watched
+        if not watched:
+            return handler(keys, args, ctx)
+        watches.watched = OrderedDict()
+        try:
+            return handler(keys, args, ctx)
+        finally:
+            watches.watched = watched
+
+    return run
+
+
 HANDLERS: Final[dict[bytes, Handler]] = {
-    one.name: _handler_of(one)
+    one.name: _unwatched(_handler_of(one)) if one.name in _QUIET else _handler_of(one)
     for row in COMMANDS.values()
     for one in (row, *row.subcommands)
     if one.spread is not Spread.LOCAL

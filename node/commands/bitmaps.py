@@ -7,10 +7,9 @@ integer of 32 KiB as fast as memory allows, and no copy of a whole string is mad
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, or_, xor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..data.keyspace import KEEP, Keyspace
 from ..data.large_string import (
@@ -20,11 +19,10 @@ from ..data.large_string import (
     String,
     piece,
     pieces,
-    spliced,
 )
 from ..errors import CommandError
 from .arguments import INT_MAX, int_argument, parse_int, syntax_error
-from .strings import put, string_bytes_max, tell_new, write
+from .strings import put, string_bytes_max, tell_new, write, write_string
 
 if TYPE_CHECKING:
     from ...proto.reply import Reply
@@ -63,15 +61,25 @@ def getbit(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return byte[0] >> (7 - (place & 7)) & 1 if byte else 0
 
 
-def _place(text: bytes, ctx: Context, unit: int = 0) -> int:
-    """An offset in bits; `#n` is n times `unit`, if there is one."""
-    is_counted = unit > 0 and text.startswith(b"#")
+def _place(text: bytes, ctx: Context) -> int:
+    """An offset in bits."""
+    number = parse_int(text)
+    if number is None or not 0 <= number >> 3 < string_bytes_max(ctx):
+        raise _bad_place()
+    return number
+
+
+def _place_of(text: bytes, unit: int) -> int:
+    """An offset in bits, however large; `#n` is n times `unit`."""
+    is_counted = text.startswith(b"#")
     number = parse_int(text[1:] if is_counted else text)
-    if number is not None:
-        number *= unit if is_counted else 1
-        if 0 <= number >> 3 < string_bytes_max(ctx):
-            return number
-    raise CommandError("bit offset is not an integer or out of range")
+    if number is None or number < 0:
+        raise _bad_place()
+    return number * unit if is_counted else number
+
+
+def _bad_place() -> CommandError:
+    return CommandError("bit offset is not an integer or out of range")
 
 
 # --- Counting and looking for bits.
@@ -220,111 +228,117 @@ def _combined(word: bytes, values: list[String], length: int) -> Iterator[bytes]
 # --- Integers of any width in a row of bits.
 
 _OVERFLOWS: Final = (b"WRAP", b"SAT", b"FAIL")
+_FIELD_WORDS: Final = {b"GET": 2, b"SET": 3, b"INCRBY": 3}  # How many follow.
 
 
-@dataclass(slots=True)  # Not frozen: that would make it three times as slow to make.
 class _Field:
-    """One operation of a BITFIELD."""
+    """What one operation of a BITFIELD does, and where; not with what number."""
 
-    name: bytes
-    is_signed: bool
-    bits: int
-    place: int
-    number: int
-    overflow: bytes
+    __slots__ = ("_bits", "_high", "_is_signed", "_low", "_mask", "_shift", "end", "first", "name",
+                 "writes")  # fmt: skip
 
-    @property
-    def first(self) -> int:
-        """The byte where it begins."""
-        return self.place >> 3
-
-    @property
-    def end(self) -> int:
-        """The byte behind its last."""
-        return (self.place + self.bits + 7) >> 3
-
-    @property
-    def _shift(self) -> int:
-        return self.end * 8 - self.place - self.bits
+    def __init__(self, name: bytes, kind: bytes, offset: bytes) -> None:
+        is_signed, bits = _kind(kind)
+        place = _place_of(offset, bits)
+        self.name = name
+        self.writes = name != b"GET"
+        self.first = place >> 3  # The byte where it begins,
+        self.end = (place + bits + 7) >> 3  # and that behind its last.
+        self._bits = bits
+        self._is_signed = is_signed
+        self._shift = self.end * 8 - place - bits
+        self._mask = (1 << bits) - 1
+        self._low = -(1 << bits - 1) if is_signed else 0
+        self._high = self._mask >> is_signed
 
     def read(self, value: String) -> int:
         """The number in `value`, which has zeros behind its end."""
-        span = piece(value, self.first, self.end).ljust(self.end - self.first, b"\0")
+        span = piece(value, self.first, self.end)
+        if len(span) < self.end - self.first:
+            span = span.ljust(self.end - self.first, b"\0")
         return self._read_as_kind(int.from_bytes(span, "big") >> self._shift)
 
     def write(self, value: String, number: int) -> String:
         """`value`, which is long enough, with `number` in it; a large one is changed itself."""
-        mask = (1 << self.bits) - 1
-        span = int.from_bytes(piece(value, self.first, self.end), "big") & ~(mask << self._shift)
-        span |= (number & mask) << self._shift
-        text = span.to_bytes(self.end - self.first, "big")
+        first, end, shift, mask = self.first, self.end, self._shift, self._mask
+        span = int.from_bytes(piece(value, first, end), "big") & ~(mask << shift)
+        text = (span | (number & mask) << shift).to_bytes(end - first, "big")
         if isinstance(value, bytes):
-            return spliced(value, self.first, text)
-        value.write(self.first, text)
+            return b"%b%b%b" % (value[:first], text, value[end:])
+        value.write(first, text)
         return value
 
-    def result(self, old: int) -> int | None:
+    def result(self, old: int, number: int, overflow: bytes) -> int | None:
         """What takes the place of `old`; None if it does not fit and that is a failure."""
-        new = self.number if self.name == b"SET" else old + self.number
-        low, high = self._limits()
-        if self.name == b"SET" and self._is_over(new, high):
-            limit = high
-        elif low <= new <= high:
-            return new
+        high = self._high
+        if self.name != b"SET":
+            new = old + number
+            if self._low <= new <= high:
+                return new
+            limit = high if new > high else self._low
         else:
-            limit = high if new > high else low
-        if self.overflow == b"FAIL":
+            new = number
+            if self._is_over(new):
+                limit = high
+            elif self._low <= new <= high:
+                return new
+            else:
+                limit = high if new > high else self._low
+        if overflow == b"FAIL":
             return None
-        return limit if self.overflow == b"SAT" else self._read_as_kind(new)
+        return limit if overflow == b"SAT" else self._read_as_kind(new)
 
-    def _is_over(self, number: int, high: int) -> bool:
+    def _is_over(self, number: int) -> bool:
         """Whether what is SET is above all numbers of its kind to Redis, which compares in 64
         bits: as an unsigned one every negative number is, and so is one so low that its distance
         to the highest does not fit."""
-        if not self.is_signed:
+        high = self._high
+        if not self._is_signed:
             return number < 0 or number > high
-        return number > high or (self.bits < 64 and high - number > INT_MAX)
-
-    def _limits(self) -> tuple[int, int]:
-        if self.is_signed:
-            return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
-        return 0, (1 << self.bits) - 1
+        return number > high or (self._bits < 64 and high - number > INT_MAX)
 
     def _read_as_kind(self, number: int) -> int:
-        number &= (1 << self.bits) - 1
-        if self.is_signed and number >> (self.bits - 1):
-            number -= 1 << self.bits
-        return number
+        number &= self._mask
+        return number - self._mask - 1 if self._is_signed and number > self._high else number
+
+
+_known_field = lru_cache(1024)(_Field)
+_WORDS_BYTES_MAX: Final = 64  # Of a type and an offset that are kept.
+
+_Operation: TypeAlias = tuple[_Field, int, bytes]  # With its number and its kind of overflow.
 
 
 def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """BITFIELD key [GET type offset] [SET|INCRBY type offset number] [OVERFLOW WRAP|SAT|FAIL] ...:
     a number for each, nil for what did not fit."""
     key = args[1]
-    fields = _fields(args, ctx)
-    ends = [field.end for field in fields if field.name != b"GET"]
-    if not ends:
-        return _read_fields(keys, key, fields)
+    operations = _operations(args, ctx)
+    end = max([field.end for field, _, _ in operations if field.writes], default=0)
+    if not end:
+        return _read_fields(keys, key, operations)
     value = keys.string(key)
     length = 0 if value is None else len(value)
     # Room is made for all of them first, as in Redis, even if none of them fits.
-    has_grown = max(ends) > length
+    has_grown = end > length
     tell_new(keys, key, ctx)
-    if max(length, *ends) < LARGE_BYTES and not isinstance(value, LargeString):
-        bits: String = (value or b"").ljust(max(ends), b"\0")
+    if max(length, end) < LARGE_BYTES and not isinstance(value, LargeString):
+        bits: String = (value or b"").ljust(end, b"\0")
     else:
-        keys.write_string(key, value, *((max(ends) - 1, b"\0") if has_grown else (0, b"")))
+        write_string(keys, key, value, *((end - 1, b"\0") if has_grown else (0, b"")))
         large = keys.change(key, LargeString)
         assert large is not None
         bits = large
     replies: list[Reply] = []
     has_changed = False
-    for field in fields:
+    for field, number, overflow in operations:
         old = field.read(bits)
-        new = old if field.name == b"GET" else field.result(old)
+        if not field.writes:
+            replies.append(old)
+            continue
+        new = field.result(old, number, overflow)
         replies.append(old if field.name == b"SET" and new is not None else new)
-        if field.name != b"GET" and new is not None:
-            has_changed |= has_grown or new != old
+        if new is not None and (has_grown or new != old):
+            has_changed = True
             bits = field.write(bits, new)
     if isinstance(bits, bytes) and (has_changed or has_grown):
         keys.put(key, bits, KEEP)
@@ -335,38 +349,41 @@ def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def bitfield_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """BITFIELD_RO key [GET type offset] ...: the numbers there."""
-    fields = _fields(args, ctx)
-    if any(field.name != b"GET" for field in fields):
+    operations = _operations(args, ctx)
+    if any(field.writes for field, _, _ in operations):
         raise CommandError("BITFIELD_RO only supports the GET subcommand")
-    return _read_fields(keys, args[1], fields)
+    return _read_fields(keys, args[1], operations)
 
 
-def _read_fields(keys: Keyspace, key: bytes, fields: list[_Field]) -> Reply:
+def _read_fields(keys: Keyspace, key: bytes, operations: list[_Operation]) -> Reply:
     value = keys.string(key) or b""
-    return [field.read(value) for field in fields]
+    return [field.read(value) for field, _, _ in operations]
 
 
-def _fields(args: Args, ctx: Context) -> list[_Field]:
-    fields: list[_Field] = []
+def _operations(args: Args, ctx: Context) -> list[_Operation]:
+    operations: list[_Operation] = []
     overflow = b"WRAP"
-    place = 2
-    while place < len(args):
-        name, behind = args[place].upper(), len(args) - place - 1
+    place, count, bytes_max = 2, len(args), string_bytes_max(ctx)
+    while place < count:
+        name, behind = args[place].upper(), count - place - 1
         if name == b"OVERFLOW" and behind >= 1:
             overflow = args[place + 1].upper()
             if overflow not in _OVERFLOWS:
                 raise CommandError("Invalid OVERFLOW type specified")
             place += 2
             continue
-        words = 2 if name == b"GET" else 3
-        if name not in (b"GET", b"SET", b"INCRBY") or behind < words:
+        words = _FIELD_WORDS.get(name)
+        if words is None or behind < words:
             raise syntax_error()
-        is_signed, bits = _kind(args[place + 1])
-        at = _place(args[place + 2], ctx, bits)
+        kind, offset = args[place + 1], args[place + 2]
+        is_short = len(kind) + len(offset) <= _WORDS_BYTES_MAX
+        field = (_known_field if is_short else _Field)(name, kind, offset)
+        if field.first >= bytes_max:
+            raise _bad_place()
         number = int_argument(args[place + 3]) if words == 3 else 0
-        fields.append(_Field(name, is_signed, bits, at, number, overflow))
+        operations.append((field, number, overflow))
         place += 1 + words
-    return fields
+    return operations
 
 
 def _kind(text: bytes) -> tuple[bool, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from ...cluster.command import READ
+from ...cluster.commands import COMMANDS
 from ...cluster.settings import DEFAULTS, Settings
 from ...proto.reply import Reply
 from ..data.keyspace import Keyspace
@@ -23,6 +25,19 @@ def event_kinds(wanted: str) -> str:
     return wanted + _ALL_KINDS if "A" in wanted else wanted
 
 
+# Commands that tell of keys they do not find: those that read, and some that write what they read.
+TELL_MISSES: Final = frozenset(
+    one.name
+    for row in COMMANDS.values()
+    for one in (row, *row.subcommands)
+    if one.flags & READ and row.name not in (b"OBJECT", b"MEMORY")
+) | frozenset(
+    b"BITFIELD BITOP COPY GEORADIUS GEORADIUSBYMEMBER GEOSEARCHSTORE GETDEL GETEX GETSET"
+    b" SDIFFSTORE SINTERSTORE SORT SUNIONSTORE XACK XAUTOCLAIM XCLAIM XREADGROUP ZDIFFSTORE"
+    b" ZINTERSTORE ZRANGESTORE ZUNIONSTORE".split()
+)
+
+
 class Publication(NamedTuple):
     """A message of a channel, published from inside of an entry."""
 
@@ -30,6 +45,7 @@ class Publication(NamedTuple):
     channel: bytes
     payload: bytes
     place: int  # Of its reply among those of its transaction; -1 if it has none there.
+    behind: int  # So many notifications of its entry come before it.
 
 
 class Context:
@@ -62,6 +78,32 @@ class Context:
         x expired, e evicted, n new. Called in the order in which Redis tells it."""
         if self.events is not None and kind in event_kinds(self.settings.notify_keyspace_events):
             self.events.append((self.db if db is None else db, event, key))
+
+    def publish(self, words: Args, place: int) -> None:
+        """A PUBLISH or SPUBLISH inside of the entry; nobody knows yet how many get it."""
+        is_sharded = words[0] == b"SPUBLISH"
+        behind = len(self.events or ())
+        self.publications.append(Publication(is_sharded, words[1], words[2], place, behind))
+
+    def expired(self, db: int, key: bytes) -> None:
+        """A write found a key that is due and takes its place, or removes it."""
+        if self.events is None or "x" not in event_kinds(self.settings.notify_keyspace_events):
+            return
+        # Its end comes first, where the command has said already that the key is new.
+        is_told = bool(self.events) and self.events[-1] == (db, "new", key)
+        self.events.insert(len(self.events) - is_told, (db, "expired", key))
+
+    @property
+    def wants_misses(self) -> bool:
+        return "m" in self.settings.notify_keyspace_events
+
+    def on_miss(self, name: bytes) -> Callable[[int, bytes], None] | None:
+        """What the keyspace is to call while the command of that name looks for keys."""
+        return self._missed if self.wants_misses and name in TELL_MISSES else None
+
+    def _missed(self, db: int, key: bytes) -> None:
+        assert self.events is not None
+        self.events.append((db, "keymiss", key))
 
     @property
     def rng(self) -> Random:

@@ -10,11 +10,14 @@ from .arguments import not_a_float
 
 # No two parts of them can share digits: what is no number would be tried in every division.
 _DECIMAL = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+# Neither too large nor too small for a double.
+_SHORT: Final = re.compile(rb"-?\d{1,17}(?:\.\d{1,17})?", re.ASCII).fullmatch
 _HEXADECIMAL = re.compile(
     rb"[+-]?0[xX](?:[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+)(?:[pP][+-]?\d+)?", re.ASCII
 )
 _INFINITY = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
 _BLANKS: Final = b" \t\n\v\f\r"
+_ENDS: Final = {b"-inf": float("-inf"), b"+inf": float("inf"), b"inf": float("inf")}
 _PLAIN_MAX: Final = 18  # Longer integers are rare. Python rounds these as strtod does.
 
 
@@ -23,6 +26,8 @@ def parse_double(text: bytes) -> float | None:
     that no double comes near."""
     if text.isdigit() and len(text) <= _PLAIN_MAX:
         return float(int(text))
+    if _SHORT(text):
+        return float(text)
     value = _strtod(text)
     if value is None:
         return float(text) if _INFINITY.fullmatch(text) else None
@@ -36,6 +41,8 @@ def parse_bound(text: bytes) -> float | None:
     zero byte does not count, nor do blanks in front, and nothing at all is 0."""
     if text.isdigit() and len(text) <= _PLAIN_MAX:
         return float(int(text))
+    if text in _ENDS:
+        return _ENDS[text]
     text = text.partition(b"\0")[0].lstrip(_BLANKS)
     if _INFINITY.fullmatch(text):
         return float(text)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..request import Args
     from .context import Context
 
+LOAD_FUNCTION: Final = b"_FUNCTION.LOAD"  # _FUNCTION.LOAD LOAD [REPLACE] code
 _LIBRARY: Final = b"library:"  # library:<name> -> code.
 _FUNCTION: Final = b"function:"  # function:<name> -> library, flags, description.
 _BYTES: Final = b"libraries"  # Bytes of all code.
@@ -214,6 +215,17 @@ def function_load(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return name
 
 
+def load_unless_there(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """As FUNCTION LOAD for a client that tells every node of a cluster: what is there already, byte
+    for byte, is no mistake."""
+    name = _name_in(args[-1])
+    _enter(keys, ctx, is_read=False)
+    stored = keys.find(_LIBRARY + name, bytes)
+    if len(args) == 3 and stored == args[-1]:
+        return name
+    return function_load(keys, args, ctx)
+
+
 def function_delete(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """FUNCTION DELETE library."""
     _enter(keys, ctx, is_read=False)
@@ -223,8 +235,17 @@ def function_delete(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return OK
 
 
+def _wrong_count(args: Args) -> CommandError:
+    return CommandError(
+        f"unknown subcommand or wrong number of arguments for '{_shown(args[1][:128])}'."
+        " Try FUNCTION HELP."
+    )
+
+
 def function_flush(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """FUNCTION FLUSH [SYNC | ASYNC]."""
+    if len(args) > 3:
+        raise _wrong_count(args)
     check_flush(args, "FUNCTION FLUSH only supports SYNC|ASYNC option")
     _enter(keys, ctx, is_read=False)
     _remove_all(keys)
@@ -326,10 +347,7 @@ def _codes_in(payload: bytes) -> list[bytes]:
 def function_restore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """FUNCTION RESTORE payload [FLUSH | APPEND | REPLACE]."""
     if len(args) > 4:
-        raise CommandError(
-            f"unknown subcommand or wrong number of arguments for '{_shown(args[1][:128])}'."
-            " Try FUNCTION HELP."
-        )
+        raise _wrong_count(args)
     policy = args[3].upper() if len(args) == 4 else b"APPEND"
     if policy not in (b"APPEND", b"REPLACE", b"FLUSH"):
         raise CommandError(

@@ -51,6 +51,9 @@ _NOWHERE: Final = (0.0, 0.0)
 
 def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """GEOADD key [NX|XX] [CH] longitude latitude member ...: as ZADD."""
+    if len(args) == 5 and args[2].upper() not in _GEOADD_WORDS:  # What most are.
+        name, key, longitude, latitude, member = args
+        return zadd(keys, [name, key, _score(longitude, latitude), member], ctx)
     place = 2
     while place < len(args) and args[place].upper() in _GEOADD_WORDS:
         place += 1
@@ -59,13 +62,19 @@ def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         raise syntax_error()
     scores: list[bytes] = []
     for at in range(0, len(rest), 3):
-        scores += (b"%d" % score_of(_point(rest[at], rest[at + 1])), rest[at + 2])
+        scores += (_score(rest[at], rest[at + 1]), rest[at + 2])
     return zadd(keys, [*args[:place], *scores], ctx)
+
+
+def _score(longitude_text: bytes, latitude_text: bytes) -> bytes:
+    return b"%d" % score_of(_point(longitude_text, latitude_text))
 
 
 def _point(longitude_text: bytes, latitude_text: bytes) -> Point:
     longitude, latitude = double_argument(longitude_text), double_argument(latitude_text)
-    if abs(longitude) > LONGITUDE_MAX or abs(latitude) > LATITUDE_MAX:
+    if not (
+        -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX
+    ):
         raise CommandError(f"invalid longitude,latitude pair {longitude:f},{latitude:f}")
     return longitude, latitude
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..data.buckets import NEVER
 from ..data.hash import Hash
 from ..errors import CommandError
-from .arguments import int_argument, invalid_expire
-from .hashes import drop_due, finish, value_of, values_of, wrong_arity
+from .arguments import int_argument, invalid_expire, parse_int
+from .hashes import drop_due, finish, is_due, value_of, values_of, wrong_arity
 from .strings import tell_new
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def expire_fields(keys: Keyspace, key: bytes, limit: int, ctx: Context) -> int:
     found = keys.peek(key)
     if type(found) is not Hash or found.next_due_ms > ctx.now_ms or limit < 1:
         return 0
-    value = keys.change(key, Hash)
-    assert value is not None
+    due_ms = found.next_due_ms
+    value = keys.change_found(key, found)
     removed = value.remove_due(ctx.now_ms, limit)
     if removed:
         ctx.notify("h", "hexpired", key)
-    finish(keys, key, value, ctx)
+    finish(keys, key, value, due_ms, ctx)
     return removed
 
 
@@ -68,11 +69,8 @@ def _fields_argument(args: Args, place: int, not_positive: str) -> Sequence[byte
     """What `FIELDS numfields field ...` at `place` names, the end of the command."""
     if args[place].upper() != b"FIELDS":
         raise CommandError("Mandatory argument FIELDS is missing or not at the right position")
-    try:
-        count = int_argument(args[place + 1]) if place + 1 < len(args) else 0
-    except CommandError:
-        count = 0
-    if count < 1:
+    count = parse_int(args[place + 1]) if place + 1 < len(args) else None
+    if count is None or count < 1:
         raise CommandError(not_positive)
     fields = args[place + 2 :]
     if count != len(fields):
@@ -116,20 +114,21 @@ def _expire(
     if value is None:
         return [_NO_FIELD] * len(fields)
     codes: list[int] = []
-    changed = None
+    due_ms = value.next_due_ms
+    is_changing = False
     for field in fields:
-        value = changed or value
-        if value_of(keys, key, value, field) is None:
+        if field not in value or (due_ms != NEVER and is_due(keys, key, value, field)):
             codes.append(_NO_FIELD)
-        elif not _is_wanted(condition, value.expiry_of(field), at_ms):
+        elif place == 4 and not _is_wanted(condition, value.expiry_of(field), at_ms):
             codes.append(_NOT_WANTED)
         else:
-            changed = changed or keys.change(key, Hash)
-            assert changed is not None
-            codes.append(_set_expiry(changed, field, at_ms, ctx))
-    if changed is not None:
+            if not is_changing:
+                is_changing = True
+                value = keys.change_found(key, value)
+            codes.append(_set_expiry(value, field, at_ms, ctx))
+    if is_changing:
         ctx.notify("h", "hdel" if _REMOVED in codes else "hexpire", key)
-        finish(keys, key, changed, ctx)
+        finish(keys, key, value, due_ms, ctx)
     return codes
 
 
@@ -169,21 +168,22 @@ def hpersist(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None:
         return [_NO_FIELD] * len(fields)
     codes: list[int] = []
-    changed = None
+    due_ms = value.next_due_ms
+    is_changing = False
     for field in fields:
-        value = changed or value
         if value_of(keys, key, value, field) is None:
             codes.append(_NO_FIELD)
         elif value.expiry_of(field) is None:
             codes.append(_NO_EXPIRY)
         else:
-            changed = changed or keys.change(key, Hash)
-            assert changed is not None
-            changed.persist((field,))
+            if not is_changing:
+                is_changing = True
+                value = keys.change_found(key, value)
+            value.persist((field,))
             codes.append(_DONE)
-    if changed is not None:
+    if is_changing:
         ctx.notify("h", "hpersist", key)
-        finish(keys, key, changed, ctx)
+        finish(keys, key, value, due_ms, ctx)
     return codes
 
 
@@ -244,12 +244,13 @@ def hgetdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     # One that is named twice is gone at the second time.
     found = dict(zip(fields, values_of(keys, key, value, fields), strict=True))
     texts = [found.pop(field, None) for field in fields]
-    if any(text is not None for text in texts):
-        value = keys.change(key, Hash)
-        assert value is not None
-        value.remove([field for field, text in zip(fields, texts, strict=True) if text is not None])
+    there = [field for field, text in zip(fields, texts, strict=True) if text is not None]
+    if value is not None and there:
+        due_ms = value.next_due_ms
+        value = keys.change_found(key, value)
+        value.remove(there)
         ctx.notify("h", "hdel", key)
-        finish(keys, key, value, ctx)
+        finish(keys, key, value, due_ms, ctx)
     return texts
 
 
@@ -274,8 +275,8 @@ def hgetex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         there = [field for field in there if value.expiry_of(field) is not None]
     if not there:
         return texts
-    value = keys.change(key, Hash)
-    assert value is not None
+    due_ms = value.next_due_ms
+    value = keys.change_found(key, value)
     for field in there:
         if at_ms is None:
             value.persist((field,))
@@ -283,7 +284,7 @@ def hgetex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
             _set_expiry(value, field, at_ms, ctx)
     event = "hpersist" if at_ms is None else _event(at_ms, ctx)
     ctx.notify("h", event, key)
-    finish(keys, key, value, ctx)
+    finish(keys, key, value, due_ms, ctx)
     return _without_repeats(fields, texts) if event == "hdel" else texts
 
 
@@ -312,6 +313,7 @@ def hsetex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         return 0
     tell_new(keys, key, ctx)
     value = keys.change_or_add(key, Hash)
+    due_ms = value.next_due_ms
     drop_due(keys, key, value, fields, ctx)
     if at_ms is None and not is_keeping:
         value.persist(fields)
@@ -321,7 +323,7 @@ def hsetex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         for field in fields:
             _set_expiry(value, field, at_ms, ctx)
         ctx.notify("h", _event(at_ms, ctx), key)
-    finish(keys, key, value, ctx)
+    finish(keys, key, value, due_ms, ctx)
     return 1
 
 

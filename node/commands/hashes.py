@@ -38,9 +38,11 @@ Pairs = Iterable[tuple[bytes, bytes]]
 def value_of(keys: Keyspace, key: bytes, value: Hash, field: bytes) -> bytes | None:
     """The value of a field; None if it is absent or due."""
     found = value.get(field)
+    due_ms = value.next_due_ms
     if (
-        found is not None
-        and keys.is_past(key, value.next_due_ms)
+        due_ms != NEVER
+        and found is not None
+        and keys.is_past(key, due_ms)
         and is_due(keys, key, value, field)
     ):
         return None
@@ -83,12 +85,13 @@ def drop_due(
             ctx.notify("h", "hexpired", key)
 
 
-def finish(keys: Keyspace, key: bytes, value: Hash, ctx: Context) -> None:
-    """After a hash has lost fields, perhaps the last, or its fields got other expiries."""
+def finish(keys: Keyspace, key: bytes, value: Hash, due_ms: int, ctx: Context) -> None:
+    """After a hash has lost fields, perhaps the last, or its fields got other expiries; `due_ms` is
+    what its `next_due_ms` was before."""
     if not value:
         keys.delete(key)
         ctx.notify("g", "del", key)
-    else:
+    elif due_ms != value.next_due_ms:
         keys.expires_inside(key)
 
 
@@ -124,7 +127,8 @@ def hsetnx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 
 def _set(keys: Keyspace, key: bytes, pairs: Sequence[bytes], ctx: Context) -> int:
-    tell_new(keys, key, ctx)
+    if ctx.events is not None:
+        tell_new(keys, key, ctx)
     value = keys.change_or_add(key, Hash)
     due_ms = value.next_due_ms
     if due_ms != NEVER:
@@ -149,7 +153,11 @@ def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     number += more
     if not INT_MIN <= number <= INT_MAX:
         raise CommandError("increment or decrement would overflow")
-    _replace(keys, key, field, b"%d" % number, ctx)
+    digits = b"%d" % number
+    if value is None or value.next_due_ms != NEVER:
+        _replace(keys, key, field, digits, ctx)
+    else:
+        keys.change_found(key, value).put((field, digits), ctx.settings)
     ctx.notify("h", "hincrby", key)
     return number
 
@@ -157,28 +165,44 @@ def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def hincrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """HINCRBYFLOAT key field number: the decimal number, `number` more now."""
     _, key, field, text = args
+    more = long_double.short(text)
+    if more is None:
+        _check_increment(text)
+    value = keys.find(key, Hash)
+    old = None if value is None else value_of(keys, key, value, field)
+    result = long_double.short_sum(b"0" if old is None else old, more)
+    if result is None:
+        result = _long_sum(old, text)
+    _replace(keys, key, field, result, ctx)
+    ctx.notify("h", "hincrbyfloat", key)
+    return result
+
+
+def _check_increment(text: bytes) -> None:
     more = long_double.parse(text)
     if more is None:
         raise not_a_float()
     if more == long_double.INFINITE:
         raise CommandError("value is NaN or Infinity")
-    value = keys.find(key, Hash)
-    old = None if value is None else value_of(keys, key, value, field)
+
+
+def _long_sum(old: bytes | None, text: bytes) -> bytes:
+    """Of a field's number and an increment that is one."""
+    more = long_double.parse(text)
+    assert more is not None
     number = 0 if old is None else long_double.parse(old)
     if number is None:
         raise CommandError("hash value is not a float")
     total = long_double.add(number, more)
     if total is None:
         raise CommandError("increment would produce NaN or Infinity")
-    result = long_double.to_text(total)
-    _replace(keys, key, field, result, ctx)
-    ctx.notify("h", "hincrbyfloat", key)
-    return result
+    return long_double.to_text(total)
 
 
 def _replace(keys: Keyspace, key: bytes, field: bytes, text: bytes, ctx: Context) -> None:
     """Another value for a field, there or not; its expiry stays."""
-    tell_new(keys, key, ctx)
+    if ctx.events is not None:
+        tell_new(keys, key, ctx)
     value = keys.change_or_add(key, Hash)
     due_ms = value.next_due_ms
     if due_ms != NEVER:
@@ -194,17 +218,20 @@ def hdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.find(key, Hash)
     if value is None:
         return 0
-    known = value.fields
-    fields = [field for field in dict.fromkeys(args[2:]) if field in known]
-    if keys.is_past(key, value.next_due_ms):
+    due_ms = value.next_due_ms
+    if len(args) == 3:
+        fields = args[2:] if args[2] in value else ()
+    else:
+        fields = [field for field in args[2:] if field in value]
+    if due_ms != NEVER and keys.is_past(key, due_ms):
         fields = [field for field in fields if not is_due(keys, key, value, field)]
-    if fields:
-        value = keys.change(key, Hash)
-        assert value is not None
-        value.remove(fields)
-        ctx.notify("h", "hdel", key)
-        finish(keys, key, value, ctx)
-    return len(fields)
+    if not fields:
+        return 0
+    value = keys.change_found(key, value)
+    removed = value.remove(fields)
+    ctx.notify("h", "hdel", key)
+    finish(keys, key, value, due_ms, ctx)
+    return removed
 
 
 # --- Reading.

@@ -23,6 +23,8 @@ from ..data.hyperloglog import (
     is_valid,
     opcodes,
     registers,
+    small_with,
+    stale,
 )
 from ..data.keyspace import KEEP, Keyspace
 from ..data.large_string import whole
@@ -45,7 +47,7 @@ def _find(keys: Keyspace, key: bytes) -> bytes | None:
     value = keys.string(key)
     if value is None:
         return None
-    text = whole(value)
+    text = value if type(value) is bytes else whole(value)
     if not is_valid(text):
         raise CommandError("Key is not a valid HyperLogLog string value.", "WRONGTYPE")
     return text
@@ -62,6 +64,12 @@ def pfadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if sum(map(len, elements)) + ELEMENT_COST * len(elements) > ADD_COST_MAX:
         raise CommandError("too many or too long elements for one PFADD")
     text = _find(keys, key)
+    small = small_with(EMPTY if text is None else text, elements, ctx.settings.hll_sparse_max_bytes)
+    if small is not None:  # What most are, by far.
+        if small is text:
+            return 0
+        put(keys, key, stale(small), ctx, "pfadd", KEEP)
+        return 1
     counter = HyperLogLog(text or EMPTY, ctx.settings.hll_sparse_max_bytes)
     updates = [counter.add(element) for element in elements]
     if text is not None and not any(updates):

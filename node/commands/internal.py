@@ -23,7 +23,7 @@ EVICT = b"_EVICT"  # _EVICT key ...
 EXPIRE = b"_EXPIRE"  # _EXPIRE key ...
 GET_KEYS_IN_SLOT = b"_GETKEYSINSLOT"  # _GETKEYSINSLOT slot count
 LAST_IDS = b"_LASTIDS"  # _LASTIDS command ...
-OPEN_SESSION = b"_SESSION.OPEN"  # _SESSION.OPEN timeout_ms
+OPEN_SESSION = b"_SESSION.OPEN"  # _SESSION.OPEN timeout_ms [client age_ms]
 GET_TOPOLOGY = b"_TOPOLOGY.GET"  # _TOPOLOGY.GET
 OUT_OF_MEMORY = b"_OOM"  # _OOM [_EXEC]: stands for a command there was no memory for
 PUT_TOPOLOGY = b"_TOPOLOGY.PUT"  # _TOPOLOGY.PUT expected_epoch json
@@ -42,11 +42,9 @@ def expire(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         at_ms = keys.raw_expiry_of(key)
         if at_ms is not None and at_ms <= ctx.now_ms:
             keys.delete(key)
-            ctx.notify("x", "expired", key)
             removed += 1
         else:
             fields_left -= expire_fields(keys, key, fields_left, ctx)
-    keys.expired += removed
     return removed
 
 
@@ -77,8 +75,10 @@ def out_of_memory(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 
 def open_session(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """Register a session; its id, which is the entry's index (correctness A8)."""
-    return keys.sessions.register(keys.entry_index, int(args[1]), ctx.now_ms)
+    """Register a session; its id, which is the entry's index (correctness A8), or that of the one
+    the client has already."""
+    timeout_ms, *rest = map(int, args[1:])
+    return keys.sessions.register(keys.entry_index, timeout_ms, ctx.now_ms, *rest)
 
 
 def put_topology(keys: Keyspace, args: Args, ctx: Context) -> Reply:

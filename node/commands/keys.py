@@ -121,10 +121,7 @@ def copy(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         raise same_object()
     if not keys.exists(source):
         return 0
-    keys.switch(target_db)
-    is_taken = keys.exists(target)
-    keys.switch(ctx.db)
-    if is_taken and not is_replacing:
+    if not is_replacing and keys.look(target_db, target) is not None:
         return 0
     value, expire_at_ms = keys.copy_of(source)
     keys.switch(target_db)
@@ -178,15 +175,12 @@ def _check_flush(args: Args) -> None:
 
 
 def keys_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """KEYS pattern: all keys that match, in an order that is the same on every replica."""
+    """KEYS pattern: all keys that match; in a write, in an order that all replicas share."""
     matches = Search(args[1]).matches
     found: list[bytes] = []
-    cursor = 0
-    while True:
-        cursor, page = keys.page(cursor, _PAGE)
-        found.extend(filter(matches, page))
-        if cursor == 0:
-            return found
+    for some in keys.all_keys():
+        found += some if args[1] == b"*" else filter(matches, some)
+    return found
 
 
 def scan(keys: Keyspace, args: Args, ctx: Context) -> Reply:

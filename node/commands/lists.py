@@ -102,18 +102,16 @@ def pop_from(
     keys: Keyspace, ctx: Context, key: bytes, count: int, *, at_head: bool
 ) -> list[bytes] | None:
     """Remove up to `count` elements from one end; None if there is no list."""
+    value = keys.find(key, ListValue)
+    if value is None:
+        return None
     if count != 1:
-        value = keys.find(key, ListValue)
-        if value is None:
-            return None
         count = min(count, len(value))
         if not count:
             return []
         start = 0 if at_head else len(value) - count
         _check_reply(value, start, start + count)
-    value = keys.change(key, ListValue)
-    if value is None:
-        return None
+    value = keys.change_found(key, value)
     found = value.pop(count, ctx.settings.list_max_listpack_size, at_head=at_head)
     _removed(keys, ctx, key, value, "lpop" if at_head else "rpop")
     return found
@@ -202,16 +200,16 @@ def move(
     value = keys.find(source, ListValue)
     if value is None:
         return None  # Whatever the target is.
-    if source != target:
-        keys.find(target, ListValue)  # It may have another type.
     fill = ctx.settings.list_max_listpack_size
-    value = keys.change(source, ListValue)
-    assert value is not None, "it was there"
-    (element,) = value.pop(1, fill, at_head=from_head)
     if source == target:
+        value = keys.change_found(source, value)
+        (element,) = value.pop(1, fill, at_head=from_head)
         value.push((element,), fill, at_head=to_head)
         ctx.notify("l", "lpush" if to_head else "rpush", target)
     else:
+        keys.find(target, ListValue)  # It may have another type.
+        value = keys.change_found(source, value)
+        (element,) = value.pop(1, fill, at_head=from_head)
         _push(keys, ctx, target, (element,), at_head=to_head)
     _removed(keys, ctx, source, value, "lpop" if from_head else "rpop")
     return element
@@ -245,9 +243,10 @@ def lindex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def _index(text: bytes, value: ListValue) -> int | None:
     index = int_argument(text)
+    count = len(value)
     if index < 0:
-        index += len(value)
-    return index if 0 <= index < len(value) else None
+        index += count
+    return index if 0 <= index < count else None
 
 
 def lrange(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -330,13 +329,11 @@ def linsert(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.find(key, ListValue)
     if value is None:
         return 0
-    index = next(value.find(pivot, is_reversed=False, looks=len(value)), None)
-    if index is None:
+    if pivot not in value:
         return -1
-    value = keys.change(key, ListValue)
-    assert value is not None, "it was there"
-    index += side == b"AFTER"
-    value.insert(index, element, ctx.settings.list_max_listpack_size)
+    value = keys.change_found(key, value)
+    fill = ctx.settings.list_max_listpack_size
+    value.insert_beside(pivot, element, fill, is_behind=side == b"AFTER")
     ctx.notify("l", "linsert", key)
     return len(value)
 
@@ -350,8 +347,7 @@ def lset(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     index = _index(number, value)
     if index is None:
         raise CommandError("index out of range")
-    value = keys.change(key, ListValue)
-    assert value is not None, "it was there"
+    value = keys.change_found(key, value)
     value.set_at(index, element, ctx.settings.list_max_listpack_size)
     ctx.notify("l", "lset", key)
     return OK
@@ -364,10 +360,9 @@ def lrem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     count = int_argument(number)
     value = keys.find(key, ListValue)
     is_reversed = count < 0
-    if value is None or not _holds(value, element):
+    if value is None or element not in value:
         return 0
-    value = keys.change(key, ListValue)
-    assert value is not None, "it was there"
+    value = keys.change_found(key, value)
     removed = value.remove(
         element,
         abs(count) or len(value),
@@ -378,10 +373,6 @@ def lrem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return removed
 
 
-def _holds(value: ListValue, element: bytes) -> bool:
-    return any(True for _ in value.find(element, is_reversed=False, looks=len(value)))
-
-
 def ltrim(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """LTRIM key start stop: OK; only the elements between are left, both included."""
     start, stop = int_argument(args[2]), int_argument(args[3])
@@ -390,8 +381,7 @@ def ltrim(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None:
         return OK
     start, stop = _range(start, stop, len(value))
-    value = keys.change(key, ListValue)
-    assert value is not None, "it was there"
+    value = keys.change_found(key, value)
     fill = ctx.settings.list_max_listpack_size
     value.drop(len(value) - stop, fill, at_head=False)
     value.drop(start, fill, at_head=True)

@@ -29,6 +29,57 @@ _INFINITY = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
 INFINITE: Final = _LIMIT  # What `parse` makes of both infinities.
 
 
+_SHORT_UNIT: Final = 128  # Of short numbers: the last of their 64 bits is above 2**-128.
+_WHOLE_MAX = _PART_MAX = 17  # Its bytes in front of the point, and behind it.
+_TENS: Final[tuple[int, ...]] = tuple(10**power for power in range(_PART_MAX + 1))
+_SHORT_HALF: Final = 1 << (_SHORT_UNIT - 1)
+_SHORT_MASK: Final = (1 << _SHORT_UNIT) - 1
+
+
+def short_sum(text: bytes, more: int | None) -> bytes | None:
+    """What `to_text` says of the sum of two short numbers, `more` being from `short`, in a fifth of
+    the time; None if there is one that is none."""
+    number = short(text)
+    if number is None or more is None:
+        return None
+    total = number + more
+    size = abs(total)
+    surplus = size.bit_length() - _MANTISSA_BITS
+    if surplus > 0:
+        size = _round_away(size, surplus, is_inexact=False)
+    size *= _TENS[DECIMALS]
+    scaled, rest = size >> _SHORT_UNIT, size & _SHORT_MASK
+    if rest >= _SHORT_HALF and (rest > _SHORT_HALF or scaled & 1):
+        scaled += 1
+    whole, part = divmod(scaled, _TENS[DECIMALS])
+    text = (b"%d.%017d" % (whole, part)).rstrip(b"0") if part else b"%d" % whole
+    return b"-" + text if total < 0 and scaled else text
+
+
+def short(text: bytes) -> int | None:
+    """What `parse` makes of a short decimal number, as nearly all are, but in units of 2**-128; of
+    all others None, be they numbers or not."""
+    whole, _, part = text.partition(b".")
+    is_negative = text[:1] == b"-"
+    digits = whole[1:] + part if is_negative else whole + part
+    decimals = len(part)
+    if not digits.isdigit() or len(whole) > _WHOLE_MAX or decimals > _PART_MAX:
+        return None
+    if not decimals:
+        number = int(digits) << _SHORT_UNIT
+        return -number if is_negative else number
+    number, rest = divmod(int(digits) << _SHORT_UNIT, _TENS[decimals])
+    surplus = number.bit_length() - _MANTISSA_BITS
+    if surplus > 0:  # All but 0: what is above it is at least 10**-17.
+        half = 1 << (surplus - 1)
+        kept = number >> surplus
+        low = number & ((half << 1) - 1)
+        if low >= half and (low > half or rest or kept & 1):
+            kept += 1
+        number = kept << surplus
+    return -number if is_negative else number
+
+
 def parse(text: bytes) -> int | None:
     """The number that `text` is, rounded, as Redis reads it; None if it is none to Redis."""
     if not text or len(text) > TEXT_BYTES_MAX:

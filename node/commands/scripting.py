@@ -9,7 +9,8 @@ of SCRIPT LOAD stay until SCRIPT FLUSH; of those that EVAL brought, the oldest m
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack gives.
 
 import msgpack
@@ -18,7 +19,7 @@ from ...proto.reply import OK, ErrorReply, Reply
 from .. import commands
 from ..data.keyspace import INTERNAL_DB
 from ..errors import CommandError
-from ..scripting.runtime import BudgetSpent, Chunk, Runtime, ScriptError, error_of
+from ..scripting.runtime import CHUNKS_MAX, BudgetSpent, Chunk, Runtime, ScriptError, error_of
 from .arguments import int_argument
 from .script_host import ScriptHost
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 EVALUATED_MAX: Final = 500  # Scripts that EVAL brought and that EVALSHA still finds,
 EVALUATED_BYTES_MAX: Final = 16 << 20  # and the bytes of all of them.
 BODY_BYTES_MAX: Final = 512 << 10  # Of any script.
+
+_SHORT_BYTES: Final = 16 << 10  # Of one that is found again by its body, without a hash of it.
 
 _SCRIPT: Final = b"script:"  # script:<sha1> -> how it came (one byte), body.
 _LOADED, _EVALUATED = b"L", b"E"
@@ -53,47 +56,19 @@ def the_runtime() -> Runtime:
 # --- Running.
 
 
+_COUNTS: Final = {b"%d" % count: count for count in range(20)}
+
+
 def _arguments(args: Args) -> tuple[Sequence[bytes], Sequence[bytes]]:
     """The keys and the other arguments of EVAL and its kin."""
-    count = int_argument(args[2])
+    count = _COUNTS.get(args[2])
+    if count is None:
+        count = int_argument(args[2])
     if count > len(args) - 3:
         raise CommandError("Number of keys can't be greater than number of args")
     if count < 0:
         raise CommandError("Number of keys can't be negative")
     return args[3 : 3 + count], args[3 + count :]
-
-
-def run_script(
-    keys: Keyspace,
-    ctx: Context,
-    chunk: Chunk,
-    words: tuple[Sequence[bytes], Sequence[bytes]],
-    name: bytes,
-    *,
-    is_read: bool,
-    is_read_only: bool,
-    may_fill: bool,
-) -> Reply:
-    """What it answers; what it wrote before it failed stays, as in Redis."""
-    runtime = the_runtime()
-    host = ScriptHost(
-        runtime,
-        commands.HANDLERS,
-        keys,
-        ctx,
-        is_read=is_read,
-        is_read_only=is_read_only,
-        may_fill=may_fill,
-    )
-    db = ctx.db
-    try:
-        return runtime.run(chunk, *words, host, ctx.settings.lua_budget)
-    except ScriptError as error:
-        return failed(error, name)
-    except BudgetSpent:
-        return ErrorReply("ERR", f"{spent(ctx, host)} script: {name.decode()}")
-    finally:
-        ctx.db = db
 
 
 def spent(ctx: Context, host: ScriptHost | None = None) -> str:
@@ -165,22 +140,57 @@ def check_memory(ctx: Context, flags: Container[bytes]) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """All that follows from a body alone."""
+
+    name: bytes
+    key: bytes  # Under which its shard knows it.
+    chunk: Chunk
+    flags: set[bytes] | None
+
+
+def _script_of(body: bytes) -> _Script:
+    flags = _flags_of(body)
+    chunk, name = _compiled(body), sha1_of(body)
+    return _Script(name, _SCRIPT + name, chunk, flags)
+
+
+_known_script = lru_cache(CHUNKS_MAX)(_script_of)
+
+
 def _evaluate(keys: Keyspace, args: Args, ctx: Context, body: bytes, *, is_read: bool) -> Reply:
     words = _arguments(args)
-    flags = _flags_of(body)
-    is_read_only = is_read or (flags is not None and b"no-writes" in flags)
-    may_fill = flags is not None and b"allow-oom" in flags
-    chunk = _compiled(body)
-    name = sha1_of(body)
-    if not is_read and args[0] == b"EVAL":
-        _keep(keys, ctx, name, body, _EVALUATED)
+    script = (_known_script if len(body) <= _SHORT_BYTES else _script_of)(body)
+    flags = script.flags
+    if not is_read and args[0] == b"EVAL" and keys.look(INTERNAL_DB, script.key) is None:
+        _keep(keys, ctx, script.name, body, _EVALUATED)
+    is_read_only, may_fill = is_read, False
     if flags is not None:
         if is_read and b"no-writes" not in flags:
             raise CommandError(WRITES_IN_READ)
         check_memory(ctx, flags)
-    return run_script(
-        keys, ctx, chunk, words, name, is_read=is_read, is_read_only=is_read_only, may_fill=may_fill
+        is_read_only = is_read or b"no-writes" in flags
+        may_fill = b"allow-oom" in flags
+    runtime = the_runtime()
+    host = ScriptHost(
+        runtime,
+        commands.HANDLERS,
+        keys,
+        ctx,
+        is_read=is_read,
+        is_read_only=is_read_only,
+        may_fill=may_fill,
     )
+    db = ctx.db
+    try:
+        return runtime.run(script.chunk, *words, host, ctx.settings.lua_budget)
+    except ScriptError as error:  # What it wrote before stays, as in Redis.
+        return failed(error, script.name)
+    except BudgetSpent:
+        return ErrorReply("ERR", f"{spent(ctx, host)} script: {script.name.decode()}")
+    finally:
+        ctx.db = db
 
 
 def eval_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -195,11 +205,11 @@ def eval_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def evalsha(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """As EVAL, by the hash of a body that this shard knows."""
-    return _evaluate(keys, args, ctx, _body_of(keys, args, ctx, is_read=False), is_read=False)
+    return _evaluate(keys, args, ctx, _body_of(keys, args), is_read=False)
 
 
 def evalsha_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    return _evaluate(keys, args, ctx, _body_of(keys, args, ctx, is_read=True), is_read=True)
+    return _evaluate(keys, args, ctx, _body_of(keys, args), is_read=True)
 
 
 # --- The bodies that a shard knows.
@@ -209,11 +219,10 @@ def sha1_of(body: bytes) -> bytes:
     return hashlib.sha1(body).hexdigest().encode()
 
 
-def _body_of(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> bytes:
+def _body_of(keys: Keyspace, args: Args) -> bytes:
     if len(args[1]) != _SHA_DIGITS:
         raise NO_SCRIPT
-    keys.within(INTERNAL_DB, ctx.now_ms, is_read=is_read)
-    stored = keys.find(_SCRIPT + args[1].lower(), bytes)
+    stored: bytes | None = keys.look(INTERNAL_DB, _SCRIPT + args[1].lower())
     if stored is None:
         _arguments(args)
         raise NO_SCRIPT

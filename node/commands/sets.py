@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ...proto.reply import Reply, SetReply
+from ..data.keyspace import wrong_type
 from ..data.set import SetValue
 from ..data.set_algebra import (
     difference,
@@ -46,18 +47,18 @@ def sadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None:
         ctx.notify("n", "new", key)
         added = _add_new(keys, key, members, ctx)
+    elif len(members) == 1:
+        if members[0] in value:
+            return 0
+        keys.change_found(key, value).insert(members[0], ctx.settings)
+        added = 1
     else:
         new = [member for member in members if member not in value]
         if not new:
             return 0
-        value = _change(keys, key)
-        if len(members) > 1:
-            value.expect(new[0], len(members), ctx.settings)
-        if len(new) == 1:
-            value.insert(new[0], ctx.settings)
-            added = 1
-        else:
-            added = sum([value.add(member, ctx.settings) for member in new])
+        value = keys.change_found(key, value)
+        value.expect(new[0], len(members), ctx.settings)
+        added = sum([value.add(member, ctx.settings) for member in new])
     ctx.notify("s", "sadd", key)
     return added
 
@@ -75,11 +76,11 @@ def _add_new(keys: Keyspace, key: bytes, members: Sequence[bytes], ctx: Context)
 def srem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """SREM key member ...: how many of them were there."""
     key, members = args[1], args[2:]
-    held = keys.find(key, SetValue)
-    there = [] if held is None else [member for member in members if member in held]
-    if not there:
+    value = keys.find(key, SetValue)
+    there = [] if value is None else [member for member in members if member in value]
+    if value is None or not there:
         return 0
-    value = _change(keys, key)
+    value = keys.change_found(key, value)
     if len(there) == 1:
         value.remove(there[0])
         removed = 1
@@ -93,34 +94,30 @@ def srem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """SMOVE source target member: 1 if it moved, 0 if source does not hold it."""
     _, source_key, target_key, member = args
+    target = keys.peek(target_key)  # First, so that the source is found and changed in one go.
     source = keys.find(source_key, SetValue)
     if source is None:
         return 0  # Even when target has the wrong type.
-    target = keys.find(target_key, SetValue)
+    if target is not None and type(target) is not SetValue:
+        raise wrong_type()
     if member not in source:
         return 0
     if target is source:
         return 1
-    source = _change(keys, source_key)
+    is_there = target is not None and member in target
+    source = keys.change_found(source_key, source)
     source.remove(member)
     ctx.notify("s", "srem", source_key)
     _drop_if_empty(keys, source_key, source, ctx)
     if target is None:
         ctx.notify("n", "new", target_key)
         _add_new(keys, target_key, [member], ctx)
-    elif member in target:
+    elif is_there:
         return 1
     else:
-        _change(keys, target_key).insert(member, ctx.settings)
+        keys.change_found(target_key, target).insert(member, ctx.settings)
     ctx.notify("s", "sadd", target_key)
     return 1
-
-
-def _change(keys: Keyspace, key: bytes) -> SetValue:
-    """The set of a key that is known to hold one."""
-    value = keys.change(key, SetValue)
-    assert value is not None
-    return value
 
 
 def _drop_if_empty(keys: Keyspace, key: bytes, value: SetValue, ctx: Context) -> None:
@@ -176,22 +173,29 @@ def spop(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     key = args[1]
     if len(args) > 3:
         raise syntax_error()
-    count = _pop_count(args[2]) if len(args) == 3 else None
-    held = keys.find(key, SetValue)
-    if held is None or count == 0:
-        return None if count is None else _NONE
-    if count is None:
-        popped = [held.random(ctx.rng.random)]
-        reply: Reply = popped[0]
-    else:
-        popped = held.sample(count, ctx.rng.random)
-        reply = _set_reply(popped, [held])
+    if len(args) == 3:
+        return _pop_several(keys, key, _pop_count(args[2]), ctx)
+    value = keys.change(key, SetValue)
+    if value is None:
+        return None
+    popped = value.pop(ctx.rng.random)
     ctx.notify("s", "spop", key)
-    if len(popped) == len(held):
+    _drop_if_empty(keys, key, value, ctx)
+    return popped
+
+
+def _pop_several(keys: Keyspace, key: bytes, count: int, ctx: Context) -> Reply:
+    value = keys.find(key, SetValue)
+    if value is None or count == 0:
+        return _NONE
+    popped = value.sample(count, ctx.rng.random)
+    reply = _set_reply(popped, [value])
+    ctx.notify("s", "spop", key)
+    if len(popped) == len(value):
         keys.delete(key)
         ctx.notify("g", "del", key)
     else:
-        _change(keys, key).remove_all(popped)
+        keys.change_found(key, value).remove_all(popped)
     return reply
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ...cluster.slots import Slot, slot_of
 from ..data.hash import Hash
@@ -17,6 +17,7 @@ from ..data.keyspace import wrong_type
 from ..data.large_string import LargeString
 from ..data.quicklist import ListValue
 from ..data.set import SetValue
+from ..data.sorted_order import in_order
 from ..data.sorted_set import SortedSet
 from ..errors import CommandError
 from .arguments import int_argument, syntax_error
@@ -39,6 +40,9 @@ _BLANKS: Final = b" \t\n\v\f\r"
 _PLAIN_MAX: Final = 15  # So many digits are a double exactly.
 # A hash tag that is over before anything that a pattern can stand for.
 _TAGGED: Final = re.compile(rb"[^*?\[\\{]*\{[^*?\[\\}]+\}", re.DOTALL)
+# Numbers in lines, without exponents, so short that none is too large or too small for a double.
+_NUMBER: Final = rb"-?[0-9]{1,17}(?:\.[0-9]{1,17})?"
+_ORDINARY: Final = re.compile(_NUMBER + rb"(?:\n" + _NUMBER + rb")*")
 _WILD: Final = re.compile(rb"[*?\[\\]")
 
 _Sortable = ListValue | SetValue | SortedSet
@@ -94,7 +98,9 @@ def sort(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     found = _found(keys, args[1], options)
     if options.target is None:
         return found
-    return _store(keys, options.target, [text or b"" for text in found], ctx)
+    if options.gets:
+        found = [text or b"" for text in found]
+    return _store(keys, options.target, cast("list[bytes]", found), ctx)  # Without GET none is nil.
 
 
 def sort_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -175,7 +181,7 @@ def _slot_of_pattern(pattern: bytes) -> Slot | None:
 # --- In order.
 
 
-def _found(keys: Keyspace, key: bytes, options: _Options) -> list[bytes | None]:
+def _found(keys: Keyspace, key: bytes, options: _Options) -> list[bytes] | list[bytes | None]:
     """The elements asked for, or what GET finds for each."""
     value = keys.peek(key)
     if value is None:
@@ -188,8 +194,9 @@ def _found(keys: Keyspace, key: bytes, options: _Options) -> list[bytes | None]:
         raise CommandError(f"more than {LOOKUPS_MAX} elements would have to be looked at at once")
     elements = _in_order(keys, value, options, start, stop)
     if not options.gets:
-        _check_size(elements)
-        return list(elements)
+        if value.size_bytes > REPLY_BYTES_MAX:
+            _check_size(elements)
+        return elements
     found: list[bytes | None] = []
     size = 0
     for element in elements:
@@ -219,9 +226,10 @@ def _range(limit: tuple[int, int], length: int) -> tuple[int, int]:
 
 def _in_order(
     keys: Keyspace, value: _Sortable, options: _Options, start: int, stop: int
-) -> Sequence[bytes]:
+) -> list[bytes]:
     if options.is_sorted:
-        return _sorted(keys, _slice(value, 0, len(value)), options)[start:stop]
+        ordered = _sorted(keys, _slice(value, 0, len(value)), options)
+        return ordered[start:stop] if stop - start < len(ordered) else ordered
     if isinstance(value, SetValue):
         # Stored, it must have an order that does not hang on how the set is kept.
         members = value.members()
@@ -247,9 +255,6 @@ def _sorted(keys: Keyspace, elements: list[bytes], options: _Options) -> list[by
     by, is_descending = options.by, options.is_descending
     if by is None and options.is_alpha:
         return sorted(elements, reverse=is_descending)
-    if not options.is_alpha:
-        # Of one score they are in the order of their bytes: sorting keeps that of equal ones.
-        elements.sort(reverse=is_descending)
     texts: list[bytes | None] = [*elements]
     if by is not None:
         texts = _weights(keys, by, elements)
@@ -257,10 +262,12 @@ def _sorted(keys: Keyspace, elements: list[bytes], options: _Options) -> list[by
         # What is absent comes first.
         weights = [(text is not None, text or b"") for text in texts]
         order = sorted(range(len(elements)), key=weights.__getitem__, reverse=is_descending)
-    else:
-        scores = [0.0 if text is None else _score_of(text) for text in texts]
-        order = sorted(range(len(elements)), key=scores.__getitem__, reverse=is_descending)
-    return [elements[place] for place in order]
+        return [elements[place] for place in order]
+    # Of one score they are in the order of their bytes.
+    ordered, _ = in_order(elements, _scores_of(texts))
+    if is_descending:
+        ordered.reverse()
+    return ordered
 
 
 def _weights(keys: Keyspace, by: _Pattern, elements: list[bytes]) -> list[bytes | None]:
@@ -274,6 +281,20 @@ def _weights(keys: Keyspace, by: _Pattern, elements: list[bytes]) -> list[bytes 
         if size > WEIGHTS_BYTES_MAX:
             raise CommandError(f"what BY names is longer than {WEIGHTS_BYTES_MAX >> 20} MiB")
     return texts
+
+
+def _scores_of(texts: Sequence[bytes | None]) -> list[float]:
+    """Of each what it weighs, 0 if it is absent. Numbers as most people write them are looked at
+    all together."""
+    there = [text for text in texts if text is not None]
+    if len(there) == len(texts):
+        if all(map(bytes.isdigit, there)) and max(map(len, there), default=0) <= _PLAIN_MAX:
+            return list(map(float, there))
+        joined = b"\n".join(there)
+        # Nothing but numbers, and none with the end of a line in it.
+        if _ORDINARY.fullmatch(joined) and joined.count(b"\n") == len(there) - 1:
+            return list(map(float, there))
+    return [0.0 if text is None else _score_of(text) for text in texts]
 
 
 def _score_of(text: bytes) -> float:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from math import isnan
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...proto.reply import PairsReply, Reply
 from ..data.keyspace import wrong_type
 from ..data.set import SetValue
-from ..data.sorted_set import Pairs, SortedSet
+from ..data.sorted_order import in_order
+from ..data.sorted_set import SortedSet
 from ..errors import CommandError
 from .arguments import int_argument, parse_int, syntax_error
 from .doubles import double_argument
-from .sorted_set_ranges import store
+from .sorted_set_ranges import store_value
 from .sorted_sets import check_reply
 
 if TYPE_CHECKING:
@@ -26,23 +28,32 @@ if TYPE_CHECKING:
 
 VISITS_MAX: Final = 1_000_000  # Members that one command may look at, in each set that has them.
 
-_SMALL: Final = 256  # Of sets that are looked at as a whole rather than asked for each member.
+# A set that has no more than so many for each member that is looked for is taken as a whole.
+_LISTED: Final = 4
+_SOME: Final = 1024  # Members looked at between two looks at a limit.
+
+Scores: TypeAlias = list[float]
+Columns: TypeAlias = tuple[list[bytes], Scores]
 
 
-def _sum(one: float, other: float) -> float:
-    total = one + other
-    return 0.0 if isnan(total) else total  # inf - inf, to Redis.
+def _sums(before: Scores, more: Scores) -> Scores:
+    return _numbers([one + other for one, other in zip(before, more, strict=True)])
 
 
-def _lower(one: float, other: float) -> float:
-    return other if other < one else one
+def _lower(before: Scores, more: Scores) -> Scores:
+    return [other if other < one else one for one, other in zip(before, more, strict=True)]
 
 
-def _higher(one: float, other: float) -> float:
-    return other if other > one else one
+def _higher(before: Scores, more: Scores) -> Scores:
+    return [other if other > one else one for one, other in zip(before, more, strict=True)]
 
 
-_AGGREGATES: Final = {b"SUM": _sum, b"MIN": _lower, b"MAX": _higher}
+def _numbers(scores: Scores) -> Scores:
+    """To Redis, inf - inf is 0, and so is 0 times infinity."""
+    return [0.0 if isnan(one) else one for one in scores] if any(map(isnan, scores)) else scores
+
+
+_AGGREGATES: Final = {b"SUM": _sums, b"MIN": _lower, b"MAX": _higher}
 
 
 @dataclass(slots=True)
@@ -53,25 +64,39 @@ class _Source:
     def __len__(self) -> int:
         return 0 if self.value is None else len(self.value)
 
-    def items(self) -> Iterable[tuple[bytes, float]]:
-        if isinstance(self.value, SortedSet):
-            return self.value.items()
-        return [] if self.value is None else [(member, 1.0) for member in self.value.members()]
+    def columns(self) -> Columns:
+        """Members and their scores, with the weight."""
+        members, scores = self._columns()
+        return members, scores if self.weight == 1 else _numbers(scores)
 
-    def finder(self) -> Callable[[bytes], float | None]:
-        """To look up scores of members."""
-        value = self.value
-        if value is None or len(value) <= _SMALL:
-            return dict(self.items()).get
+    def _columns(self) -> Columns:
+        if isinstance(self.value, SortedSet):
+            members, scores = self.value.columns()
+        else:
+            members = [] if self.value is None else self.value.members()
+            scores = [1.0] * len(members)
+        weight = self.weight
+        return members, scores if weight == 1 else [score * weight for score in scores]
+
+    def find(self, members: list[bytes]) -> list[float | None]:
+        """The scores of these, None for those that are not there. As in Redis, what is no number
+        with the weight stays none until it is part of a sum."""
+        value, weight = self.value, self.weight
+        if value is None or len(value) <= _LISTED * len(members):
+            return list(map(dict(zip(*self._columns(), strict=True)).get, members))
         if isinstance(value, SortedSet):
-            return value.score
-        return lambda member: 1.0 if member in value else None
+            found = list(map(value.score, members))
+        else:
+            found = [1.0 if member in value else None for member in members]
+        if weight == 1:
+            return found
+        return [None if score is None else score * weight for score in found]
 
 
 @dataclass(slots=True)
 class _Asked:
     sources: list[_Source]
-    aggregate: Callable[[float, float], float] = _sum
+    aggregate: Callable[[Scores, Scores], Scores] = _sums
     is_scored: bool = False
     limit: int = 0
 
@@ -96,35 +121,38 @@ def zdiff(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def zunionstore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZUNIONSTORE target numkeys key ... [WEIGHTS number ...] [AGGREGATE SUM|MIN|MAX]: how many."""
-    pairs = _union(_asked(keys, args, 2, "zunionstore"))
-    return store(keys, args[1], pairs, "zunionstore", ctx)
+    found = _union(_asked(keys, args, 2, "zunionstore"))
+    return _store(keys, args[1], found, "zunionstore", ctx)
 
 
 def zinterstore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZINTERSTORE target numkeys key ... [WEIGHTS number ...] [AGGREGATE SUM|MIN|MAX]: how many."""
-    pairs = _intersection(_asked(keys, args, 2, "zinterstore"))
-    return store(keys, args[1], pairs, "zinterstore", ctx)
+    found = _intersection(_asked(keys, args, 2, "zinterstore"))
+    return _store(keys, args[1], found, "zinterstore", ctx)
 
 
 def zdiffstore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZDIFFSTORE target numkeys key ...: how many members are stored."""
-    pairs = _difference(_asked(keys, args, 2, "zdiffstore"))
-    return store(keys, args[1], pairs, "zdiffstore", ctx)
+    found = _difference(_asked(keys, args, 2, "zdiffstore"))
+    return _store(keys, args[1], found, "zdiffstore", ctx)
 
 
 def zintercard(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZINTERCARD numkeys key ... [LIMIT number]: how many members are in all of them."""
     asked = _asked(keys, args, 1, "zintercard")
-    return len(_intersection(asked))
+    return len(_intersection(asked)[0])
 
 
-def _answer(asked: _Asked, pairs: Pairs) -> Reply:
-    ordered = sorted([(score, member) for member, score in pairs])
-    members = [member for _, member in ordered]
+def _answer(asked: _Asked, found: Columns) -> Reply:
+    members, scores = in_order(*found)
     check_reply(members)
     if asked.is_scored:
-        return PairsReply(tuple([(member, score) for score, member in ordered]))
+        return PairsReply(tuple(zip(members, scores, strict=True)))
     return members
+
+
+def _store(keys: Keyspace, target: bytes, found: Columns, event: str, ctx: Context) -> int:
+    return store_value(keys, target, SortedSet.of_two(*found, ctx.settings), event, ctx)
 
 
 # --- What is asked.
@@ -187,55 +215,67 @@ def _read_options(asked: _Asked, words: Sequence[bytes], command: str) -> None:
 # --- The algebra. Sums are rounded, so their order counts: from the smallest set to the largest.
 
 
-def _weighted(source: _Source) -> Iterable[tuple[bytes, float]]:
-    weight = source.weight
-    if weight == 1:
-        return source.items()
-    return [(member, _number(score * weight)) for member, score in source.items()]
-
-
-def _number(value: float) -> float:
-    return 0.0 if isnan(value) else value  # 0 times infinity, to Redis.
-
-
-def _union(asked: _Asked) -> Pairs:
+def _union(asked: _Asked) -> Columns:
     _check_visits(sum(map(len, asked.sources)))
     found: dict[bytes, float] = {}
-    aggregate = asked.aggregate
     for source in sorted(asked.sources, key=len):
-        for member, score in _weighted(source):
-            before = found.get(member)
-            found[member] = score if before is None else aggregate(before, score)
-    return list(found.items())
+        members, scores = source.columns()
+        if found:
+            scores = _aggregated(asked, list(map(found.get, members)), scores)
+        found.update(zip(members, scores, strict=True))
+    return list(found), list(found.values())
 
 
-def _intersection(asked: _Asked) -> Pairs:
+def _aggregated(asked: _Asked, before: list[float | None], more: Scores) -> Scores:
+    """With what was there before, None where nothing was."""
+    known = [score for score in before if score is not None]
+    if not known:
+        return more
+    are_known = [score is not None for score in before]
+    totals = iter(asked.aggregate(known, list(compress(more, are_known))))
+    return [
+        next(totals) if is_known else score for is_known, score in zip(are_known, more, strict=True)
+    ]
+
+
+def _intersection(asked: _Asked) -> Columns:
     first, *others = sorted(asked.sources, key=len)
     _check_visits(len(first) * len(asked.sources))
-    if not first:
-        return []
-    finders = [(source.finder(), source.weight) for source in others]
-    found: Pairs = []
-    for member, score in _weighted(first):
-        total = score
-        for find, weight in finders:
-            other = find(member)
-            if other is None:
-                break
-            total = asked.aggregate(total, other * weight)
-        else:
-            found.append((member, total))
-            if len(found) == asked.limit:
-                break
-    return found
+    members, totals = first.columns()
+    if not asked.limit:
+        return _common(asked, members, totals, others)
+    found: Columns = [], []
+    for start in range(0, len(members), _SOME):
+        end = start + _SOME
+        for column, more in zip(
+            found, _common(asked, members[start:end], totals[start:end], others), strict=True
+        ):
+            column += more  # type: ignore[operator]  # Members to members, scores to scores.
+        if len(found[0]) >= asked.limit:
+            break
+    return found[0][: asked.limit], found[1][: asked.limit]
 
 
-def _difference(asked: _Asked) -> Pairs:
+def _common(
+    asked: _Asked, members: list[bytes], totals: Scores, others: Sequence[_Source]
+) -> Columns:
+    """Which of the members are in all the others, too, and their scores then."""
+    for source in others:
+        found = source.find(members)
+        if None in found:
+            is_there = [score is not None for score in found]
+            members = list(compress(members, is_there))
+            totals = list(compress(totals, is_there))
+        totals = asked.aggregate(totals, [score for score in found if score is not None])
+    return members, totals
+
+
+def _difference(asked: _Asked) -> Columns:
     first, *others = asked.sources
     _check_visits(len(first) * len(asked.sources))
-    finders = [source.finder() for source in others if source]
-    return [
-        (member, score)
-        for member, score in first.items()
-        if all(find(member) is None for find in finders)
-    ]
+    members, scores = first.columns()
+    for source in others:
+        if source and members:
+            is_left = [score is None for score in source.find(members)]
+            members, scores = list(compress(members, is_left)), list(compress(scores, is_left))
+    return members, scores

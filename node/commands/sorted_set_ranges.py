@@ -92,9 +92,9 @@ Range = Scores | Members | Ranks
 
 
 def score_range(low: bytes, high: bytes) -> Scores:
-    is_low_out, is_high_out = low.startswith(b"("), high.startswith(b"(")
-    low_score = parse_bound(low[is_low_out:])
-    high_score = parse_bound(high[is_high_out:])
+    is_low_out, is_high_out = low[:1] == b"(", high[:1] == b"("
+    low_score = parse_bound(low[1:] if is_low_out else low)
+    high_score = parse_bound(high[1:] if is_high_out else high)
     if low_score is None or high_score is None:
         raise CommandError("min or max is not a float")
     return Scores(low_score, high_score, is_low_out, is_high_out)
@@ -196,8 +196,11 @@ def zrangestore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     _read_words(asked, args[5:], is_stored=True)
     wanted = _range(asked, args[3], args[4])
     value = keys.find(args[2], SortedSet)
-    pairs = [] if value is None else value.slice(*_limited(asked, *wanted.ranks_in(value)))
-    return store(keys, args[1], pairs, "zrangestore", ctx)
+    if value is None:
+        stored = SortedSet()
+    else:
+        stored = value.part(*_limited(asked, *wanted.ranks_in(value)), ctx.settings)
+    return store_value(keys, args[1], stored, "zrangestore", ctx)
 
 
 def store(
@@ -208,7 +211,11 @@ def store(
     ctx: Context,
 ) -> int:
     """Make `target` hold these elements and nothing else, whatever it was; how many they are."""
-    value = SortedSet.of(pairs, ctx.settings)
+    return store_value(keys, target, SortedSet.of(pairs, ctx.settings), event, ctx)
+
+
+def store_value(keys: Keyspace, target: bytes, value: SortedSet, event: str, ctx: Context) -> int:
+    """The same of a set that is made already."""
     if value:
         if not keys.exists(target):
             ctx.notify("n", "new", target)
@@ -316,5 +323,5 @@ def _remove(keys: Keyspace, key: bytes, wanted: Range, event: str, ctx: Context)
         keys.delete(key)
         ctx.notify("g", "del", key)
     else:
-        keys.change_or_add(key, SortedSet).delete(start, stop)
+        keys.change_found(key, value).delete(start, stop)
     return stop - start

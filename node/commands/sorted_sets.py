@@ -63,7 +63,7 @@ def _add(keys: Keyspace, args: Args, ctx: Context, *, is_increment: bool) -> Rep
             keys.put(key, SortedSet.of(plan.changes.items(), ctx.settings))
             ctx.notify("n", "new", key)
         else:
-            value = keys.change_or_add(key, SortedSet)
+            value = keys.change_found(key, value)
             for member, score in plan.changes.items():
                 value.put(member, score, ctx.settings)
         ctx.notify("z", "zincr" if is_increment else "zadd", key)
@@ -107,7 +107,7 @@ def _increment_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None:
         _add_key(keys, key, member, score, ctx)
     elif score != before:
-        keys.change_or_add(key, SortedSet).put(member, score, ctx.settings)
+        keys.change_found(key, value).put(member, score, ctx.settings)
     if score != before:
         ctx.notify("z", "zincr", key)
     return score
@@ -214,7 +214,10 @@ def zrem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.change(key, SortedSet)
     if value is None:
         return 0
-    removed = sum([value.remove(member) for member in args[2:]])
+    if len(args) == 3:
+        removed = int(value.remove(args[2]))
+    else:
+        removed = sum([value.remove(member) for member in args[2:]])
     if removed:
         ctx.notify("z", "zrem", key)
         if not value:
@@ -275,9 +278,9 @@ def _pop(keys: Keyspace, args: Args, ctx: Context, *, is_max: bool) -> Reply:
     if len(args) == 3:
         count = _at_least(0, args[2], "value is out of range, must be positive")
     popped = pop_from(keys, args[1], count, ctx, is_max=is_max)
-    if len(args) == 3:
-        return PairsReply(tuple(popped)) if popped else []
-    return list(popped[0]) if popped else []
+    if not popped:
+        return []
+    return list(popped[0]) if len(args) == 2 else PairsReply(tuple(popped))
 
 
 def zmpop(keys: Keyspace, args: Args, ctx: Context) -> Reply:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ID_BYTES_MAX = 127
 _UNSIGNED = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})")  # As strtoull reads one.
 
-_NEW_ID_BEGINS = frozenset(bytes((byte,)) for byte in b"*0123456789")  # No option does.
+NEW_ID_BEGINS = frozenset(bytes((byte,)) for byte in b"*0123456789")  # No option does.
 
 TRIM_LIMIT = 10_000  # Of `~` without LIMIT, where nodes have no bound;
 TRIM_LIMIT_MAX = 1_000_000  # otherwise 100 nodes, and never more than this.
@@ -36,6 +36,9 @@ def invalid_id() -> CommandError:
 
 def parse_id(text: bytes, missing: int = 0) -> int | None:
     """`ms` or `ms-sequence`; with `missing` as the sequence where there is none."""
+    first, dash, second = text.partition(b"-")
+    if first.isdigit() and second.isdigit() and len(first) < 20 and len(second) < 20:
+        return int(first) << 64 | int(second)  # As nearly all are.
     if len(text) > _ID_BYTES_MAX:
         return None
     first, dash, second = text.partition(b"\0")[0].partition(b"-")
@@ -128,8 +131,10 @@ class Trim:
 
 def trim_arguments(args: Args, node_entries_max: int, *, is_add: bool) -> Trim:
     """The options from the third word on, for XADD up to the id."""
-    if is_add and args[2][:1] in _NEW_ID_BEGINS:  # The common case: no options.
-        return Trim(id_place=2, id_given=new_id_argument(args[2]))
+    if is_add and args[2].upper() == b"MAXLEN":
+        plain = _plain_maxlen(args, node_entries_max)
+        if plain is not None:
+            return plain
     trim = Trim()
     limit: int | None = None
     place = 2
@@ -159,6 +164,20 @@ def trim_arguments(args: Args, node_entries_max: int, *, is_add: bool) -> Trim:
     _check_trim(trim, limit, is_add=is_add)
     trim.limit = _limit_of(limit, node_entries_max) if not trim.is_exact else 0
     return trim
+
+
+def _plain_maxlen(args: Args, node_entries_max: int) -> Trim | None:
+    """MAXLEN [=|~] bound, and the id behind it: what nearly all have that have options."""
+    place = 4 if args[3] in (b"~", b"=") else 3
+    if len(args) < place + 2 or args[place + 1][:1] not in NEW_ID_BEGINS:
+        return None
+    length = parse_int(args[place])
+    if length is None or length < 0:
+        return None
+    is_exact = args[3] != b"~"
+    limit = 0 if is_exact else _limit_of(None, node_entries_max)
+    id_given = new_id_argument(args[place + 1])
+    return Trim(length, None, is_exact, limit, id_place=place + 1, id_given=id_given)
 
 
 def _trim_bound(args: Args, place: int, trim: Trim) -> int:

@@ -27,7 +27,7 @@ from .stream_arguments import (
     read_arguments,
     start_argument,
 )
-from .streams import WORD_BYTES, Entry, bytes_of, shown_entry, too_large
+from .streams import MANY, WORD_BYTES, Entry, bytes_of, shown_entry, shown_many, too_large
 
 if TYPE_CHECKING:
     from ..data.consumer_group import Consumer, Group
@@ -298,7 +298,11 @@ def _find_delivery(
         found = stream.entries(group.last_id + 1)
     ids: list[int] = []
     entries: list[Any] = []
-    for one, flat in islice(found, reading.count or None):
+    count = reading.count or None
+    if not is_history and (count is None or count > MANY):
+        entries, room = shown_many(stream.many(group.last_id + 1), count, room, ids)
+        return _Delivery(key, is_history, ids, entries), room
+    for one, flat in islice(found, count):
         room -= bytes_of(flat)
         if room < 0:
             raise too_large()
@@ -318,7 +322,11 @@ def _deliver(stream: Stream, delivery: _Delivery, reading: Reading, ctx: Context
                 assert row is not None
                 group.assign(id_, consumer, ctx.now_ms, min(row[2] + 1, INT_MAX))
         return
-    for id_ in delivery.ids:
+    ids = delivery.ids
+    if group.entries_read != UNKNOWN and not stream.has_gap_from(ids[0]):
+        group.entries_read += len(ids)  # Nor is there one behind the others.
+        ids = []
+    for id_ in ids:
         if group.entries_read != UNKNOWN and not stream.has_gap_from(id_):
             group.entries_read += 1
         elif stream.added:

@@ -8,19 +8,21 @@ by the ids that it stands for at this moment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias  # Any: replies nest.
 
 from ...proto.reply import NULL_ARRAY, OK, PairsMapReply, Reply
-from ..data.stream import ID_MAX, PART_MAX, Stream, id_of, id_text
+from ..data.stream import ID_MAX, PART_MAX, Some, Stream, id_of, id_text
 from ..errors import CommandError
 from .arguments import int_argument, syntax_error
 from .context import REPLY_BYTES_MAX
 from .stream_arguments import (
+    NEW_ID_BEGINS,
     Reading,
     Trim,
     end_argument,
     id_argument,
+    new_id_argument,
     read_arguments,
     start_argument,
     trim_arguments,
@@ -34,31 +36,38 @@ if TYPE_CHECKING:
 Entry: TypeAlias = "tuple[int, list[bytes] | None]"  # Its id, fields and values.
 
 ENTRY_BYTES_MAX = 1 << 30  # Of all fields and values of one entry.
+MANY = 1000  # Entries: so many are taken out of their chunks as a whole.
 WORD_BYTES = 32  # In a reply, beside the bytes themselves.
 
 
 def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] bound [LIMIT n]] *|id field value ...: its id."""
     settings = ctx.settings
-    trim = trim_arguments(args, settings.stream_node_max_entries, is_add=True)
-    pairs = args[trim.id_place + 1 :]
+    trim = None
+    if args[2][:1] in NEW_ID_BEGINS:  # Most have no options.
+        given, pairs = new_id_argument(args[2]), args[3:]
+    else:
+        trim = trim_arguments(args, settings.stream_node_max_entries, is_add=True)
+        given, pairs = trim.id_given, args[trim.id_place + 1 :]
     if not pairs or len(pairs) % 2:
         raise CommandError("wrong number of arguments for 'xadd' command")
-    key, given = args[1], trim.id_given
+    key = args[1]
     if given == (0, True):
         raise CommandError("The ID specified in XADD must be greater than 0-0")
     stream = keys.find(key, Stream)
-    if stream is None and not trim.is_creating:
+    if stream is None and trim is not None and not trim.is_creating:
         return None
     id_ = _next_id(0 if stream is None else stream.last_id, given, ctx.now_ms)
     if sum(map(len, pairs)) > ENTRY_BYTES_MAX:
         raise _too_large_to_store()
     if stream is None:
         ctx.notify("n", "new", key)
-    stream = keys.change_or_add(key, Stream)
+        stream = keys.change_or_add(key, Stream)
+    else:
+        stream = keys.change_found(key, stream)
     stream.append(id_, pairs, settings.stream_node_max_bytes, settings.stream_node_max_entries)
     ctx.notify("t", "xadd", key)
-    if _trim(stream, trim):
+    if trim is not None and _trim(stream, trim):
         ctx.notify("t", "xtrim", key)
     return id_text(id_)
 
@@ -111,11 +120,11 @@ def _trim(stream: Stream, trim: Trim) -> int:
 def xdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XDEL key id ...: how many of them were there."""
     key = args[1]
-    if keys.find(key, Stream) is None:
+    stream = keys.find(key, Stream)
+    if stream is None:
         return 0
     ids = [id_argument(text) for text in args[2:]]
-    stream = keys.change(key, Stream)
-    assert stream is not None
+    stream = keys.change_found(key, stream)
     count = sum([stream.delete(id_) for id_ in ids])
     if count:
         ctx.notify("t", "xdel", key)
@@ -144,8 +153,7 @@ def xsetid(keys: Keyspace, args: Args, ctx: Context) -> Reply:
             raise CommandError(
                 "The entries_added specified in XSETID is smaller than the target stream length"
             )
-    stream = keys.change(key, Stream)
-    assert stream is not None
+    stream = keys.change_found(key, stream)
     stream.last_id = last_id
     if added is not None:
         stream.added = added
@@ -204,7 +212,36 @@ def _range(keys: Keyspace, args: Args, start: bytes, end: bytes, *, is_reverse: 
         return []
     if count == 0:
         return NULL_ARRAY
+    if not is_reverse and (count is None or count > MANY):
+        return shown_many(stream.many(first, last), count)[0]
     return bounded(islice(stream.entries(first, last, is_reverse=is_reverse), count))
+
+
+def shown_many(
+    chunks: Iterable[Some],
+    count: int | None,
+    room: int = REPLY_BYTES_MAX,
+    ids: list[int] | None = None,
+) -> tuple[list[Any], int]:
+    """As `bounded`, a chunk at a time, and the room that is left; `ids` takes the ids."""
+    shown: list[Any] = []
+    for chunk in chunks:
+        some = chunk if count is None else chunk.first(count - len(shown))
+        room -= _bytes_of_all(some.flats)
+        if room < 0:
+            raise too_large()
+        shown += map(list, zip(some.texts(), some.flats, strict=True))
+        if ids is not None:
+            ids += some.ids()
+        if len(shown) == count:
+            break
+    return shown, room
+
+
+def _bytes_of_all(flats: list[list[bytes]]) -> int:
+    """Of `bytes_of` the sum."""
+    words = sum(map(len, flats))
+    return sum(map(len, chain.from_iterable(flats))) + (words + 3 * len(flats)) * WORD_BYTES
 
 
 def bounded(entries: Iterable[Entry], room: int | None = None) -> list[Any]:
@@ -247,9 +284,12 @@ def xread(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     for key, after in asked:
         stream = keys.find(key, Stream)
         if stream is not None and _has_entries(stream, after):
-            entries = stream.entries(after + 1)
-            shown = bounded(islice(entries, reading.count or None), room)
-            room -= sum([bytes_of(flat) for _, flat in shown])
+            count = reading.count or None
+            if count is None or count > MANY:
+                shown, room = shown_many(stream.many(after + 1), count, room)
+            else:
+                shown = bounded(islice(stream.entries(after + 1), count), room)
+                room -= sum([bytes_of(flat) for _, flat in shown])
             found.append((key, shown))
     return PairsMapReply(tuple(found)) if found else NULL_ARRAY
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...proto.reply import OK, Reply
 from ..data.keyspace import KEEP, Keep, Keyspace
-from ..data.large_string import LargeString, String, piece, whole
+from ..data.large_string import LARGE_BYTES, LargeString, String, piece, spliced, whole
 from ..errors import CommandError
 from . import long_double
 from .arguments import (
@@ -68,6 +68,8 @@ def set_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         return OK
     condition, is_get, expire_at_ms = _set_options(args, ctx.now_ms)
     old = _whole(keys.string(key)) if is_get else None
+    if is_get and old is None:
+        ctx.notify("m", "keymiss", key)
     if condition is not None and keys.exists(key) != (condition == b"XX"):
         return old
     if isinstance(expire_at_ms, int):
@@ -86,6 +88,9 @@ def put(
     expire_at_ms: int | Keep | None = None,
 ) -> None:
     """Set the string of a key, and tell so."""
+    if ctx.events is None:
+        keys.put(key, value, expire_at_ms)
+        return
     tell_new(keys, key, ctx)
     keys.put(key, value, expire_at_ms)
     ctx.notify("$", event, key)
@@ -93,7 +98,7 @@ def put(
 
 def tell_new(keys: Keyspace, key: bytes, ctx: Context) -> None:
     """Before a key is written to: say so if it is not there yet."""
-    if ctx.events is not None and not keys.exists(key):
+    if ctx.events is not None and keys.look(ctx.db, key) is None:
         ctx.notify("n", "new", key)
 
 
@@ -102,7 +107,6 @@ def _put_until(keys: Keyspace, key: bytes, value: bytes, expire_at_ms: int, ctx:
     ctx.notify("g", "expire", key)
     if expire_at_ms <= ctx.now_ms:
         keys.delete(key)  # Set, and expired at once.
-        ctx.notify("x", "expired", key)
 
 
 def setnx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -273,8 +277,22 @@ def write(
 ) -> None:
     """Put `text` into the string of a key, which is `value` now, and tell so."""
     tell_new(keys, key, ctx)
-    keys.write_string(key, value, start, text)
+    write_string(keys, key, value, start, text)
     ctx.notify("$", event, key)
+
+
+def write_string(keys: Keyspace, key: bytes, value: String | None, start: int, text: bytes) -> None:
+    """The same, and it is not told. Its expiry stays."""
+    if not isinstance(value, LargeString):
+        old = b"" if value is None else value
+        end = max(len(old), start + len(text))
+        if end < LARGE_BYTES or (value is None and not start):
+            keys.put(key, spliced(old, start, text), KEEP)
+            return
+        keys.put(key, LargeString(old), KEEP)
+    large = keys.change(key, LargeString)
+    assert large is not None
+    large.write(start, text)
 
 
 def string_bytes_max(ctx: Context) -> int:
@@ -364,15 +382,17 @@ def incrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.string(key)
     if isinstance(value, LargeString):
         raise not_a_float()
-    number = 0 if value is None else long_double.parse(value)
-    if number is None:
-        raise not_a_float()
-    more = long_double.parse(change)
-    if more is None:
-        raise not_a_float()
-    total = long_double.add(number, more)
-    if total is None:
-        raise CommandError("increment would produce NaN or Infinity")
-    text = long_double.to_text(total)
+    text = long_double.short_sum(b"0" if value is None else value, long_double.short(change))
+    if text is None:
+        number = 0 if value is None else long_double.parse(value)
+        if number is None:
+            raise not_a_float()
+        more = long_double.parse(change)
+        if more is None:
+            raise not_a_float()
+        total = long_double.add(number, more)
+        if total is None:
+            raise CommandError("increment would produce NaN or Infinity")
+        text = long_double.to_text(total)
     put(keys, key, text, ctx, "incrbyfloat", KEEP)
     return text

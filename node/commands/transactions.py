@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 import msgpack
 
 from ...proto.reply import NULL_ARRAY, ErrorReply, Reply, size_of_reply
+from ..data.hash import Hash
 from ..errors import CommandError
 from . import HANDLERS
-from .context import REPLY_BYTES_MAX, Publication
+from .context import REPLY_BYTES_MAX
+from .hash_expiry import expire_fields
 from .internal import WHEN_FULL
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EXEC: Final = b"_EXEC"  # _EXEC packed key [marks]
 WATCH: Final = b"_WATCH"  # _WATCH key ...
+WATCH_FIELDS_MAX: Final = 1_000  # That are removed at once; of more the rest counts as a change.
 MARKS: Final = 3  # Place of what the client watches, if it does.
 Mark = tuple[int, bytes, int]  # Database, key, and the stamp at which it was watched.
 EXEC_RO: Final = b"_EXEC_RO"  # The same, when all of them only read.
@@ -54,8 +57,8 @@ def watch(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         at_ms = keys.raw_expiry_of(key)
         if at_ms is not None and at_ms <= ctx.now_ms:
             keys.delete(key)  # Its end is no change that anybody waits for.
-            ctx.notify("x", "expired", key)
-            keys.expired += 1
+        else:
+            expire_fields(keys, key, WATCH_FIELDS_MAX, ctx)  # Nor is theirs.
     for key in args[1:]:
         keys.watches.watch(ctx.db, key, ctx.now_ms, keys.stamp)
     return keys.stamp
@@ -64,9 +67,18 @@ def watch(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def _has_changed(keys: Keyspace, ctx: Context, packed: bytes) -> bool:
     for db, key, since in msgpack.unpackb(packed, use_list=False):
         keys.enter(db, ctx.now_ms, is_read=False)
-        if not keys.is_unchanged(key, since):
+        if not keys.is_unchanged(key, since) or _has_lost_fields(keys.look(db, key), ctx):
             return True
     return False
+
+
+def _has_lost_fields(value: object, ctx: Context) -> bool:
+    """Whether a field has come due, removed or not."""
+    return (
+        isinstance(value, Hash)
+        and value.next_due_ms <= ctx.now_ms
+        and value.look_for_due() <= ctx.now_ms  # The first was a bound.
+    )
 
 
 def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
@@ -80,13 +92,12 @@ def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Repl
             continue
         if command[0] in PUBLISHING:
             # How many get it knows only the node that sends it: it puts that in place of the 0.
-            is_sharded = command[0] == b"SPUBLISH"
-            _, channel, payload = command
-            ctx.publications.append(Publication(is_sharded, channel, payload, len(replies)))
+            ctx.publish(command, len(replies))
             replies.append(0)
             continue
         ctx.db = db
         keys.enter(db, ctx.now_ms, is_read=is_read)
+        keys.on_miss = ctx.on_miss(command[0])
         try:
             reply = HANDLERS[command[0]](keys, command, ctx)
         except CommandError as error:

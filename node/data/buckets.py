@@ -1,18 +1,21 @@
-"""Where the keys of one database of one shard lie: slot -> bucket -> key.
+"""Where the keys of one database of one shard lie: position -> bucket -> key.
 
-Every slot has its own dicts, so that no single dict grows large: resizing, listing or copying one
-stops the loop for as long as it is (correctness E3). One hash tag can still put a million keys in a
-slot: a slot that outgrows its bucket becomes a directory of buckets by the first bits of a stable
-hash of the key (extendible hashing). The order by (slot, hash) is also the order of SCAN. Nothing
-here knows stamps, types or snapshots; `keyspace.py` does.
+The position of a key is its slot and a stable hash of it. A bucket holds the keys of a range of
+positions, at first all of them; one that is full becomes two, each of half the range, down to one
+slot, and in a directory of that slot on to a part of its hashes: one hash tag can have a million
+keys (extendible hashing). So no dict grows large, since to resize, list or copy one stops the loop
+for as long as it is (correctness E3), and few keys share few buckets, which cost more than a key.
+The order of positions is also the order of SCAN. Nothing here knows stamps, types or snapshots;
+`keyspace.py` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any  # Values of every type.
+from itertools import chain, groupby, islice, repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final  # Any: values of every type.
 
 import mmh3
 
@@ -21,13 +24,20 @@ from ...cluster.slots import SLOTS, slot_of
 if TYPE_CHECKING:
     from .cut import Held
 
-BUCKET_KEYS_MAX = 1024
-SPLIT_BITS_MAX = 16  # Keys made to collide stop splitting here; their bucket just grows.
-HASH_BITS = 32  # As cluster/routing.py takes SCAN cursors apart.
-HASH_MAX = (1 << HASH_BITS) - 1
-NEVER = 1 << 63  # Later than any expiry.
+# What the process takes beside names and values, about; tests/unit/data/test_memory.py measures it:
+KEY_BYTES: Final = 110  # of a key: two object headers, a place in a dict, its part of a bucket,
+EXPIRY_BYTES: Final = 72  # and of an expiry: a number and a place in a dict.
 
-Slots = list["Bucket | Directory | None"]
+BUCKET_KEYS_MAX: Final = 84  # What a dict of 128 places takes before it doubles, less one.
+SLOT_BITS: Final = 14
+HASH_BITS: Final = 32  # As cluster/routing.py takes SCAN cursors apart.
+POSITION_BITS: Final = SLOT_BITS + HASH_BITS
+SPLIT_BITS_MAX: Final = SLOT_BITS + 16  # Keys made to collide stop splitting here.
+HASH_MAX: Final = (1 << HASH_BITS) - 1
+NEVER: Final = 1 << 63  # Later than any expiry.
+_STEPS_MAX: Final = 64  # Empty buckets that are passed over to find some key.
+
+Slots = list["Bucket | Directory"]
 
 
 def place_of(key: bytes) -> int:
@@ -40,11 +50,15 @@ def places_of(keys: Iterable[bytes]) -> Iterator[int]:
     return map(mmh3.hash, keys, repeat(0), repeat(False))  # noqa: FBT003 - as above.
 
 
-class Bucket:
-    """Some keys of one slot: all of them, or those whose hash begins with certain bits."""
+def position_of(key: bytes) -> int:
+    """The place of `key` among all keys of a database."""
+    return slot_of(key) << HASH_BITS | place_of(key)
 
-    __slots__ = ("bits", "digest", "expiries", "held", "inside", "next_due_ms", "used_at",
-                 "values")  # fmt: skip
+
+class Bucket:
+    """The keys whose positions begin with certain bits."""
+
+    __slots__ = ("bits", "digest", "expiries", "held", "inside", "next_due_ms", "values")
 
     def __init__(self, bits: int, held: Held | None) -> None:
         self.values: dict[bytes, Any] = {}
@@ -53,10 +67,7 @@ class Bucket:
         self.inside: dict[bytes, int] | None = None
         self.next_due_ms = NEVER  # No expiry in here is earlier; none may be that early.
         self.digest: int | None = None  # Of all keys in here; None once changed.
-        self.used_at = (
-            0  # When a key in here was used last: told to who asks, no part of the state.
-        )
-        self.bits = bits  # How many bits of the hash all its keys share.
+        self.bits = bits  # How many bits of their position all its keys share.
         self.held = held  # What the running snapshot keeps of it, or a past one kept.
 
     def earliest_ms(self) -> int:
@@ -80,39 +91,44 @@ class Directory:
     __slots__ = ("bits", "buckets")
 
     def __init__(self, bucket: Bucket) -> None:
-        self.bits = 0
+        self.bits = 0  # Of the hash.
         self.buckets = [bucket]
 
     def replace(self, place: int, old: Bucket, low: Bucket, high: Bucket) -> None:
         """Put the halves of `old`, which holds the hash `place`, where it was."""
-        if old.bits == self.bits:
+        old_bits = old.bits - SLOT_BITS
+        if old_bits == self.bits:
             self.buckets = [bucket for bucket in self.buckets for _ in (0, 1)]
             self.bits += 1
-        width = 1 << (self.bits - old.bits)
+        width = 1 << (self.bits - old_bits)
         start = (place >> (HASH_BITS - self.bits)) & -width
         middle = start + width // 2
         self.buckets[start:middle] = [low] * (width // 2)
         self.buckets[middle : start + width] = [high] * (width // 2)
 
 
-def _buckets_from(slot: Bucket | Directory, place: int) -> Iterator[tuple[Bucket, int]]:
-    """The buckets of a slot in the order of hashes from `place` on, and where each ends."""
+def _bucket_at(slots: Slots, position: int) -> Bucket:
+    slot = slots[position >> HASH_BITS]
     if isinstance(slot, Bucket):
-        yield slot, HASH_MAX + 1
-        return
-    while place <= HASH_MAX:
-        bucket = slot.buckets[place >> (HASH_BITS - slot.bits)]
-        width = 1 << (HASH_BITS - bucket.bits)
-        place = (place & -width) + width
-        yield bucket, place
+        return slot
+    return slot.buckets[(position & HASH_MAX) >> (HASH_BITS - slot.bits)]
+
+
+def buckets_from(slots: Slots, position: int = 0) -> Iterator[tuple[Bucket, int, int]]:
+    """The buckets in order, each once, with the range of positions that is walked of it. They may
+    be split meanwhile: what is walked already is not walked again."""
+    while position < 1 << POSITION_BITS:
+        bucket = _bucket_at(slots, position)
+        width = 1 << (POSITION_BITS - bucket.bits)
+        end = (position & -width) + width
+        yield bucket, position, end
+        position = end
 
 
 def buckets_of(slots: Slots) -> Iterator[Bucket]:
     """All buckets, each once."""
-    for slot in slots:
-        if slot is not None:
-            for bucket, _ in _buckets_from(slot, 0):
-                yield bucket
+    for bucket, _, _ in buckets_from(slots):
+        yield bucket
 
 
 class Database:
@@ -128,61 +144,49 @@ class Database:
         "expiring",
         "memory_bytes",
         "number",
-        "occupied",
         "scheduled",
         "slots",
     )
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.slots: Slots = [None] * SLOTS
-        self.occupied = bytearray(SLOTS)  # 1 where there is a bucket: finds the next one fast.
-        self.buckets = 0
+        bucket = Bucket(0, None)
+        self.slots: Slots = [bucket] * SLOTS  # Many of them may share one.
+        self.buckets = 1
         self.count = 0  # Keys, those due and not yet removed included.
         self.memory_bytes = 0
         self.expiring = 0  # Keys with an expiry,
         self.expiries_sum_ms = 0  # and the sum of those, for INFO.
         self.digest_sum = 0  # Over all buckets that are not in `dirty`.
-        self.dirty: list[Bucket] = []
+        self.dirty: list[Bucket] = [bucket]
         # Heap of (next_due_ms, tie breaker, bucket). One is stale when its bucket says otherwise.
         self.due: list[tuple[int, int, Bucket]] = []
         self.scheduled = 0  # The last tie breaker.
 
-    def bucket(self, key: bytes) -> Bucket | None:
-        """The bucket `key` would be in, if there is one."""
+    def bucket(self, key: bytes) -> Bucket:
+        """The bucket `key` is in, or would be."""
         slot = self.slots[slot_of(key)]
         if type(slot) is Directory:
             return slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]
         return slot  # type: ignore[return-value]  # mypy does not narrow the else of `type() is`.
 
-    def add_bucket(self, key: bytes, held: Held | None) -> Bucket:
-        bucket = Bucket(0, held)
-        number = slot_of(key)
-        self.slots[number] = bucket
-        self.occupied[number] = 1
-        self.buckets += 1
-        self.dirty.append(bucket)
-        return bucket
-
     def split(self, key: bytes, bucket: Bucket) -> None:
         """Two buckets for the full one that holds `key`. Empty ones stay: they cost little."""
-        if bucket.bits >= SPLIT_BITS_MAX:
+        bits = bucket.bits
+        if bits >= SPLIT_BITS_MAX:
             return
-        number = slot_of(key)
-        slot = self.slots[number]
-        if not isinstance(slot, Directory):
-            self.slots[number] = slot = Directory(bucket)
-        low, high = Bucket(bucket.bits + 1, bucket.held), Bucket(bucket.bits + 1, bucket.held)
-        low.used_at = high.used_at = bucket.used_at
-        bit = 1 << (HASH_BITS - 1 - bucket.bits)
+        low, high = Bucket(bits + 1, bucket.held), Bucket(bits + 1, bucket.held)
+        place_in: Callable[[bytes], int] = place_of
+        bit = 1 << POSITION_BITS - 1 - bits
+        if bits < SLOT_BITS:
+            place_in, bit = slot_of, bit >> HASH_BITS
         for name, value in bucket.values.items():
-            half = high if place_of(name) & bit else low
+            half = high if place_in(name) & bit else low
             half.values[name] = value
-            if name in bucket.expiries:
-                half.expiries[name] = bucket.expiries[name]
-            if bucket.inside is not None and name in bucket.inside:
-                half.look_inside(name, bucket.inside[name])
-        slot.replace(place_of(key), bucket, low, high)
+        _share_out(bucket.expiries, low, high)
+        for name, at_ms in (bucket.inside or {}).items():
+            (low if name in low.values else high).look_inside(name, at_ms)
+        self._replace(key, bucket, low, high)
         self.buckets += 1
         # The heap may still know it.
         bucket.values, bucket.expiries, bucket.inside = {}, {}, None
@@ -190,21 +194,41 @@ class Database:
             self.dirty.append(half)
             self.schedule(half, half.earliest_ms())
 
-    def is_alone(self, key: bytes, bucket: Bucket) -> bool:
-        """Whether no key lies in another bucket of the slot of `key` than in `bucket`, its own."""
-        if not bucket.bits:
-            return True
-        others = self.buckets_in(slot_of(key))
-        return not any(one.values for one in others if one is not bucket)
+    def _replace(self, key: bytes, old: Bucket, low: Bucket, high: Bucket) -> None:
+        """Put the halves of `old`, which holds `key`, where it was."""
+        number = slot_of(key)
+        if old.bits < SLOT_BITS:
+            half = SLOTS >> old.bits + 1
+            start = number & -(2 * half)
+            self.slots[start : start + 2 * half] = [low] * half + [high] * half
+            return
+        slot = self.slots[number]
+        if not isinstance(slot, Directory):
+            self.slots[number] = slot = Directory(old)
+        slot.replace(place_of(key), old, low, high)
 
-    def expires_alone(self, key: bytes, bucket: Bucket) -> bool:
-        """The same of keys that expire."""
-        if not bucket.bits:
-            return True
-        others = self.buckets_in(slot_of(key))
-        return not any(one.expiries for one in others if one is not bucket)
+    # --- When keys expire.
 
-    # --- What comes due.
+    def set_expiry(self, bucket: Bucket, key: bytes, at_ms: int) -> None:
+        """Of a key in `bucket`, which had one or not."""
+        before_ms = bucket.expiries.get(key)
+        if before_ms is None:
+            self.memory_bytes += EXPIRY_BYTES
+            self.expiring += 1
+            self.expiries_sum_ms += at_ms
+        else:
+            self.expiries_sum_ms += at_ms - before_ms
+        bucket.expiries[key] = at_ms
+        if at_ms < bucket.next_due_ms:
+            self.schedule(bucket, at_ms)
+
+    def drop_expiry(self, bucket: Bucket, key: bytes) -> None:
+        """If it has one."""
+        at_ms = bucket.expiries.pop(key, None)
+        if at_ms is not None:
+            self.memory_bytes -= EXPIRY_BYTES
+            self.expiring -= 1
+            self.expiries_sum_ms -= at_ms
 
     def schedule(self, bucket: Bucket, at_ms: int) -> None:
         """Something in `bucket` is due at `at_ms`, nothing known of it earlier."""
@@ -251,89 +275,94 @@ class Database:
     def sample(
         self, count: int, random: Callable[[], float], *, is_volatile: bool
     ) -> list[tuple[Bucket, bytes]]:
-        """About `count` keys, of several buckets unless they are full, perhaps some of them twice;
-        with `is_volatile` those that have an expiry."""
-        found: list[tuple[Bucket, bytes]] = []
+        """About `count` keys, of several buckets if there are, each once; with `is_volatile` those
+        that have an expiry."""
+        found: dict[bytes, Bucket] = {}
+        share = count // 4 + 1  # Of one bucket, which may be come upon again.
         for _ in range(count + 16):
             bucket = self._any_bucket(random, is_volatile=is_volatile)
             if bucket is not None:
                 keys = bucket.expiries if is_volatile else bucket.values
                 # Neighbours came at about the same time: those far apart are worth comparing.
-                step = max(len(keys) // count, 1)
+                step = max(len(keys) // share, 1)
                 spread = islice(keys, int(random() * step), None, step)
-                found += [(bucket, key) for key in islice(spread, count - len(found))]
+                found.update((key, bucket) for key in islice(spread, share))
                 if len(found) >= count:
                     break
-        return found
+        return [(bucket, key) for key, bucket in islice(found.items(), count)]
 
     def _any_bucket(self, random: Callable[[], float], *, is_volatile: bool) -> Bucket | None:
         if is_volatile:
             return self.due[int(random() * len(self.due))][2] if self.due else None
-        number = self.occupied.find(1, int(random() * SLOTS))
-        slot = self.slots[number if number >= 0 else self.occupied.find(1)]
-        if isinstance(slot, Directory):
-            return slot.buckets[int(random() * len(slot.buckets))]
-        return slot
+        start = int(random() * (1 << POSITION_BITS))
+        walk = chain(buckets_from(self.slots, start), buckets_from(self.slots))
+        for bucket, position, _ in islice(walk, _STEPS_MAX):
+            if bucket.values:
+                slot = self.slots[position >> HASH_BITS]
+                # In front of a slot with very many keys there may be nothing else: any of it then.
+                return _any_of(slot, random) if isinstance(slot, Directory) else bucket
+        return None
 
-    # --- Walking in the order of (slot, hash), never of dicts: the same on every replica.
+    # --- Walking in the order of positions, never of dicts: the same on every replica.
 
     def page(self, cursor: int, count: int) -> tuple[int, list[tuple[Bucket, bytes]]]:
         """About `count` keys from `cursor` on, and the cursor behind them, 0 at the end.
 
         A key that is there all the while is met exactly once, whatever comes and goes beside it:
-        its place is its own. Keys of one hash come together, so a page can be a little longer.
+        its position is its own. Keys of one position come together, so a page can be a little
+        longer.
         """
         found: list[tuple[Bucket, bytes]] = []
-        first, place = cursor >> HASH_BITS, cursor & HASH_MAX
-        for number in self._occupied_from(first):
-            if number != first:
-                place = 0
-            slot = self.slots[number]
-            assert slot is not None
-            for bucket, end in _buckets_from(slot, place):
-                if not bucket.values:
-                    continue
-                if len(found) >= count:
-                    return number << HASH_BITS | (end - (HASH_MAX + 1 >> bucket.bits)), found
-                last = _take(bucket, place, count - len(found), found)
-                if last is not None:
-                    return number << HASH_BITS | last + 1, found
-                place = end
+        last = 0
+        for bucket, position, _ in buckets_from(self.slots, cursor):
+            for at, key in _in_order(bucket, position):
+                if len(found) >= count and at > last:
+                    return last + 1, found
+                found.append((bucket, key))
+                last = at
         return 0, found
 
     def nth(self, number: int) -> tuple[Bucket, bytes]:
-        """The key at `number` (less than `count`) in the order of (slot, hash)."""
-        for occupied in self._occupied_from(0):
-            for bucket in self.buckets_in(occupied):
-                if number < len(bucket.values):
-                    return bucket, _in_order(bucket, 0)[number][1]
-                number -= len(bucket.values)
+        """The key at `number` (less than `count`) in the order of positions."""
+        for bucket in buckets_of(self.slots):
+            if number < len(bucket.values):
+                return bucket, next(islice(_in_order(bucket, 0), number, None))[1]
+            number -= len(bucket.values)
         raise IndexError(number)
 
-    def buckets_in(self, slot: int) -> Iterator[Bucket]:
-        """Those of one slot, in the order of hashes."""
-        content = self.slots[slot]
-        if content is not None:
-            for bucket, _ in _buckets_from(content, 0):
-                yield bucket
-
-    def _occupied_from(self, number: int) -> Iterator[int]:
-        """The slots from `number` on that have buckets."""
-        while (number := self.occupied.find(1, number)) >= 0:
-            yield number
-            number += 1
+    def keys_in(self, slot: int) -> Iterator[bytes]:
+        """Those of one slot, in the order of hashes but for those that share a bucket."""
+        for bucket, position, _ in buckets_from(self.slots, slot << HASH_BITS):
+            if position >= slot + 1 << HASH_BITS:
+                return
+            if bucket.bits >= SLOT_BITS:
+                yield from bucket.values
+            else:
+                yield from [key for key in bucket.values if slot_of(key) == slot]
 
 
-def _in_order(bucket: Bucket, place: int) -> list[tuple[int, bytes]]:
-    return sorted([one for key in bucket.values if (one := (place_of(key), key))[0] >= place])
+def _any_of(slot: Directory, random: Callable[[], float]) -> Bucket:
+    return slot.buckets[int(random() * len(slot.buckets))]
 
 
-def _take(bucket: Bucket, place: int, room: int, found: list[tuple[Bucket, bytes]]) -> int | None:
-    """Move up to `room` keys to `found`; the last hash taken if others are left behind it."""
-    ordered = _in_order(bucket, place)
-    end = room
-    if room < len(ordered):
-        while end < len(ordered) and ordered[end][0] == ordered[room - 1][0]:
-            end += 1
-    found.extend((bucket, key) for _, key in ordered[:end])
-    return ordered[end - 1][0] if end < len(ordered) else None
+def _share_out(expiries: dict[bytes, int], low: Bucket, high: Bucket) -> None:
+    for name, at_ms in expiries.items():
+        (low if name in low.values else high).expiries[name] = at_ms
+
+
+def keys_in_order(bucket: Bucket) -> list[bytes]:
+    """By position."""
+    return [key for _, key in _in_order(bucket, 0)]
+
+
+def _in_order(bucket: Bucket, position: int) -> Iterator[tuple[int, bytes]]:
+    """Its keys from `position` on, with their own. Only those of slots that are walked are hashed:
+    most pages are short."""
+    first = position >> HASH_BITS
+    by_slot = [(slot, key) for key in bucket.values if (slot := slot_of(key)) >= first]
+    by_slot.sort()
+    for slot, keys in groupby(by_slot, itemgetter(0)):
+        start = slot << HASH_BITS
+        for one in sorted([(start | place_of(key), key) for _, key in keys]):
+            if one[0] >= position:
+                yield one

@@ -7,6 +7,7 @@ that have other sizes differ. Read `chunks.py` next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from .packed import pack_row, unpack_row
@@ -174,7 +175,15 @@ def chunks_of(elements: Sequence[bytes]) -> tuple[list[Chunk], list[int]]:
     chunks: list[Chunk] = []
     counts: list[int] = []
     start = size = 0
-    for place, element in enumerate(elements):
+    # Most rows are of short elements only: full chunks, without a look at each of them.
+    while start + CHUNK_ELEMENTS < len(elements):
+        some = elements[start : start + CHUNK_ELEMENTS]
+        if max(map(len, some)) > ALONE_BYTES or size_of(some) > CHUNK_BYTES:
+            break
+        chunks.append(pack_row(some))
+        counts.append(CHUNK_ELEMENTS)
+        start += CHUNK_ELEMENTS
+    for place, element in enumerate(islice(elements, start, None), start):
         length = len(element)
         is_alone = length > ALONE_BYTES
         is_full = place - start == CHUNK_ELEMENTS or size + length > CHUNK_BYTES

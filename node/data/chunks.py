@@ -47,6 +47,7 @@ class Chunks:
         "_inner_bytes",
         "_owner",
         "_tail",
+        "listpack_bytes",
         "size_bytes",
     )
 
@@ -59,6 +60,8 @@ class Chunks:
         self._tail = End([])
         self._count = 0  # Of all elements.
         self.size_bytes = CHUNKS_COST  # About what it takes.
+        # What Redis would need for all elements in one listpack, where the owner knows it.
+        self.listpack_bytes: int | None = None
         self.push(elements, at_head=False)
 
     def __len__(self) -> int:

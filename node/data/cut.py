@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .sessions import Session, SessionsCut
     from .values import ValueTypes
 
-FORMAT_VERSION = 2  # Version 1 had no PART and no WATCH; what it holds is read as ever.
+# Version 1 had no PART and no WATCH, 2 no numbers of clients; what they hold is read as ever.
+FORMAT_VERSION = 3
 HEADER, KEY, SESSION, PART, WATCH = range(5)  # Kinds of records.
 LARGE_BYTES = 1 << 20  # A string this long is taken in pieces,
 PIECE_BYTES = 256 << 10  # of this size.
@@ -111,11 +112,11 @@ class Held:
 
     __slots__ = ("cut", "db", "expiries", "values")
 
-    def __init__(self, cut: KeyspaceCut, db: int, bucket: Bucket | None) -> None:
+    def __init__(self, cut: KeyspaceCut, db: int, bucket: Bucket) -> None:
         self.cut = cut
         self.db = db
-        self.values = bucket.values.copy() if bucket is not None else {}
-        self.expiries = bucket.expiries.copy() if bucket is not None else {}
+        self.values = bucket.values.copy()
+        self.expiries = bucket.expiries.copy()
 
 
 class KeyspaceCut:
@@ -130,7 +131,6 @@ class KeyspaceCut:
         types: ValueTypes,
         close: Callable[[], None],
     ) -> None:
-        self.nothing = Held(self, 0, None)  # Held of a bucket that came after the cut.
         self._close = close
         self._types = types
         self._sessions = sessions

@@ -8,6 +8,7 @@ of 7.4. The pieces of the format are in `rdb.py`, streams in `dump_streams.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any, Final  # Any: values of every type.
 
 import anycrc
@@ -27,6 +28,7 @@ from .rdb import (
     write_length,
     write_listpack,
     write_string,
+    write_strings,
 )
 from .set import INTSET, SetValue, encoding_of
 from .sorted_set import SortedSet
@@ -48,6 +50,7 @@ _HASH_EXPIRING, _HASH_EXPIRING_LISTPACK = 24, 25
 
 _PLAIN, _PACKED = 1, 2  # Kinds of nodes of a list.
 _NODE_BYTES: Final = 8192
+_FEW: Final = 4096  # More elements than any value holds in another form than a table.
 _SCORE_INTEGER_MAX: Final = 1 << 52  # Up to here Redis writes scores as integers.
 
 # Jones's polynomial, low bits first, and no complement at either end. anycrc takes any polynomial,
@@ -114,7 +117,7 @@ def _write_set(value: SetValue) -> Iterator[bytes]:
         yield write_string(write_intset(sorted(map(int, members))))
     else:
         yield bytes((_SET,)) + write_length(len(members))
-        yield from map(write_string, members)
+        yield from write_strings(members)
 
 
 def _write_sorted_set(value: SortedSet) -> Iterator[bytes]:
@@ -124,8 +127,12 @@ def _write_sorted_set(value: SortedSet) -> Iterator[bytes]:
         yield write_string(write_listpack(words))
     else:
         yield bytes((_ZSET_2,)) + write_length(len(value))
-        for member, score in reversed(list(value.items())):
-            yield write_string(member) + write_double(score)
+        members, scores = value.columns()
+        for member, score in zip(
+            reversed(write_strings(members)), map(write_double, reversed(scores)), strict=True
+        ):
+            yield member
+            yield score
 
 
 def _score_text(score: float) -> bytes:
@@ -148,7 +155,7 @@ def _dump_hash(value: Hash) -> bytes:
     if value.encoding is not HASHTABLE:
         return with_footer((bytes((_HASH_LISTPACK,)), write_string(write_listpack(pairs))))
     head = bytes((_HASH,)) + write_length(len(fields))
-    return with_footer([head, *map(write_string, pairs)])
+    return with_footer([head, *write_strings(pairs)])
 
 
 def _write_expiring(pairs: list[bytes], times: dict[bytes, int | None]) -> Iterator[bytes]:
@@ -233,13 +240,16 @@ def _read_set_listpack(reader: Reader, settings: Settings) -> SetValue:
 
 
 def _set_of(members: list[bytes], settings: Settings) -> SetValue:
-    _check_different(members)
-    return SetValue.of(members, encoding_of(members, settings))
+    _check_few(members)
+    value = SetValue.of(members, encoding_of(members, settings))
+    if value.table is not None:
+        _check_many(members, len(value.table))
+    return value
 
 
 def _read_sorted_set(reader: Reader, settings: Settings) -> SortedSet:
-    count = reader.count_pairs()
-    return _sorted_set_of([(reader.string(), _old_score(reader)) for _ in range(count)], settings)
+    pairs = [(reader.string(), _old_score(reader)) for _ in range(reader.count_pairs())]
+    return _sorted_set_of([one for one, _ in pairs], [score for _, score in pairs], settings)
 
 
 def _old_score(reader: Reader) -> float:
@@ -250,22 +260,25 @@ def _old_score(reader: Reader) -> float:
 
 
 def _read_sorted_set_2(reader: Reader, settings: Settings) -> SortedSet:
-    count = reader.count_pairs()
-    return _sorted_set_of([(reader.string(), reader.double()) for _ in range(count)], settings)
+    members, scores = reader.scored(reader.count_pairs())
+    # From the highest to the lowest: it need not be sorted.
+    members.reverse()
+    scores.reverse()
+    return _sorted_set_of(members, scores.tolist(), settings)
 
 
 def _read_sorted_set_ziplist(reader: Reader, settings: Settings) -> SortedSet:
-    return _sorted_set_of(_scored(reader.ziplist()), settings)
+    return _scored(reader.ziplist(), settings)
 
 
 def _read_sorted_set_listpack(reader: Reader, settings: Settings) -> SortedSet:
-    return _sorted_set_of(_scored(reader.listpack()), settings)
+    return _scored(reader.listpack(), settings)
 
 
-def _scored(words: list[bytes]) -> list[tuple[bytes, float]]:
+def _scored(words: list[bytes], settings: Settings) -> SortedSet:
     if len(words) % 2:
         raise Malformed
-    return list(zip(words[::2], map(_score_of, words[1::2]), strict=True))
+    return _sorted_set_of(words[::2], list(map(_score_of, words[1::2])), settings)
 
 
 def _score_of(text: bytes) -> float:
@@ -277,11 +290,13 @@ def _score_of(text: bytes) -> float:
         raise Malformed from error
 
 
-def _sorted_set_of(pairs: list[tuple[bytes, float]], settings: Settings) -> SortedSet:
-    _check_different([member for member, _ in pairs])
-    if any(score != score for _, score in pairs):  # Not a number.
+def _sorted_set_of(members: list[bytes], scores: list[float], settings: Settings) -> SortedSet:
+    _check_few(members)
+    if any(map(isnan, scores)):
         raise Malformed
-    return SortedSet.of(pairs, settings)
+    value = SortedSet.of_two(members, scores, settings)
+    _check_many(members, len(value))
+    return value
 
 
 def _read_hash(reader: Reader, settings: Settings) -> Hash:
@@ -331,9 +346,10 @@ _TIME_MAX: Final = 1 << 46  # Of a field's expiry, in ms: as Redis allows it.
 def _hash_of(pairs: list[bytes], settings: Settings, times: dict[bytes, int] | None = None) -> Hash:
     if len(pairs) % 2:
         raise Malformed
-    _check_different(pairs[::2])
-    value = Hash()
-    value.put(pairs, settings)
+    fields = pairs[::2]
+    _check_few(fields)
+    value = Hash.of(fields, pairs[1::2], settings)
+    _check_many(fields, len(value))
     for field, at_ms in (times or {}).items():
         if not 0 <= at_ms < _TIME_MAX:
             raise Malformed
@@ -350,10 +366,16 @@ def _check_some(elements: Sequence[object]) -> None:
         raise Malformed
 
 
-def _check_different(elements: Sequence[bytes]) -> None:
-    """Some, and no two the same."""
+def _check_few(elements: Sequence[bytes]) -> None:
+    """Some, and if they are few no two the same."""
     _check_some(elements)
-    if len(dict.fromkeys(elements)) != len(elements):
+    if len(elements) <= _FEW and len(dict.fromkeys(elements)) != len(elements):
+        raise Malformed
+
+
+def _check_many(elements: Sequence[bytes], count: int) -> None:
+    """Of many so many were different when a value was made of them."""
+    if len(elements) > _FEW and count != len(elements):
         raise Malformed
 
 

@@ -18,12 +18,14 @@ from .rdb import (
     Reader,
     join_listpack,
     listpack_element,
+    listpack_integer,
     write_length,
     write_string,
 )
 from .stream import (
     CHUNK_BYTES_MAX,
     CHUNK_ENTRIES_MAX,
+    ID_MAX,
     PART_MAX,
     Chunk,
     Stream,
@@ -59,16 +61,16 @@ def _write_id(id_: int) -> bytes:
 def _node_of(chunk: Chunk) -> bytes:
     words: list[bytes] = [_word(chunk.count), _word(0), _word(len(chunk.fields))]
     words += [*map(listpack_element, chunk.fields), _word(0)]
-    ms, sequence = chunk.first >> 64, chunk.first & PART_MAX
-    for id_, pairs in chunk.entries():
-        fields = tuple(pairs[::2])
-        is_same = fields == chunk.fields
-        words += [_word(_SAME_FIELDS if is_same else 0), _word(_signed((id_ >> 64) - ms))]
-        words.append(_word(_signed((id_ & PART_MAX) - sequence)))
-        if not is_same:
-            words.append(_word(len(fields)))
-        texts = pairs[1::2] if is_same else pairs
-        words += [*map(listpack_element, texts), _word(len(texts) + (3 if is_same else 4))]
+    sequence = chunk.first & PART_MAX
+    are_same, count = _word(_SAME_FIELDS), _word(len(chunk.fields) + 3)
+    for row in chunk.some(0, ID_MAX).rows:
+        more_ms, more_sequence = _word(_signed(row[0])), _word(_signed(row[1] - sequence))
+        if type(row[2]) is bytes:
+            words += (are_same, more_ms, more_sequence, *map(listpack_element, row[2:]), count)
+            continue
+        pairs = row[2]
+        words += (_word(0), more_ms, more_sequence, _word(len(pairs) // 2))
+        words += (*map(listpack_element, pairs), _word(len(pairs) + 4))
     return join_listpack(words)
 
 
@@ -78,8 +80,7 @@ def _signed(difference: int) -> int:
     return wrapped - (1 << 64) if wrapped >> 63 else wrapped
 
 
-def _word(number: int) -> bytes:
-    return listpack_element(b"%d" % number)
+_word = listpack_integer
 
 
 def _write_group(group: Group) -> Iterator[bytes]:
@@ -105,7 +106,7 @@ def read_stream(reader: Reader, version: int) -> Stream:
         first = reader.string()
         if len(first) != _ID_BYTES:
             raise Malformed
-        _read_node(stream, int.from_bytes(first, "big"), reader.listpack())
+        _read_node(stream, int.from_bytes(first, "big"), reader.words())
     length = reader.length()
     if length != stream.length:
         raise Malformed
@@ -128,7 +129,7 @@ def _read_id(reader: Reader) -> int:
     return id_of(reader.length(), reader.length())
 
 
-def _read_node(stream: Stream, first: int, words: list[bytes]) -> None:
+def _read_node(stream: Stream, first: int, words: list[bytes | int]) -> None:
     """Add the entries of one node, which is never empty, though all in it may be deleted."""
     numbers = _Words(words)
     numbers.next_number()  # How many entries are there,
@@ -203,7 +204,7 @@ def _number(number: int) -> int:
 class _Words:
     """The words of a listpack, one after the other."""
 
-    def __init__(self, words: list[bytes]) -> None:
+    def __init__(self, words: list[bytes | int]) -> None:
         self._words = words
         self._at = 0
 
@@ -216,10 +217,16 @@ class _Words:
         self._at += count
         if count < 0 or self._at > len(self._words):
             raise Malformed
-        return self._words[start : self._at]
+        some = self._words[start : self._at]
+        return [word if isinstance(word, bytes) else b"%d" % word for word in some]
 
     def next_number(self) -> int:
-        number = parse_int(self.next_words(1)[0])
+        at = self._at
+        if at >= len(self._words):
+            raise Malformed
+        self._at = at + 1
+        word = self._words[at]
+        number = parse_int(word) if isinstance(word, bytes) else word
         if number is None:
             raise Malformed
         return number

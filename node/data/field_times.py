@@ -12,7 +12,7 @@ from typing import Any, Final  # Any: what msgpack packs.
 import msgpack
 
 from .buckets import NEVER
-from .table import MISSING, Chunk, Table, bytes_object_size
+from .table import MISSING, Chunk, Table
 
 PACKED_MAX: Final = 32  # One more, and they are in a table from then on.
 PACKED_FIELD_MAX: Final = 64
@@ -30,13 +30,13 @@ class FieldTimes:
         self._times: bytes | Table[int] = _EMPTY
 
     def __len__(self) -> int:
-        return len(self._all())
+        return 0 if self._times == _EMPTY else len(self._all())
 
     @property
     def size_bytes(self) -> int:
         times = self._times
         if isinstance(times, bytes):
-            return OBJECT_BYTES + bytes_object_size(len(times))
+            return OBJECT_BYTES + (len(times) + 48 & -16)  # As `bytes_object_size`.
         return OBJECT_BYTES + times.size_bytes + len(times) * TIME_BYTES
 
     @property
@@ -54,7 +54,7 @@ class FieldTimes:
         if isinstance(times, Table):
             before = times.swap(field, at_ms)
             return None if before is MISSING else before
-        few = _unpack(times)
+        few = _unpack(times) if times != _EMPTY else {}
         before_ms = few.get(field)
         few[field] = at_ms
         if len(few) <= PACKED_MAX and len(field) <= PACKED_FIELD_MAX:

@@ -7,7 +7,7 @@ is the commands that do not see it (correctness A2). Read `commands/hashes.py` n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final  # Any: what msgpack packs.
 
@@ -16,10 +16,12 @@ import msgpack
 from ...cluster.settings import DEFAULTS, Settings
 from .buckets import NEVER
 from .field_times import FieldTimes
+from .packed import array_header, pack_row, unpack_array
 from .table import MISSING, Table, bytes_object_size
 
-PACKED_MAX: Final = 32  # One field more, or
-PACKED_BYTES_MAX: Final = 64  # a field or value longer than this, makes it a table.
+PACKED_MAX: Final = 128  # One field more, or
+PACKED_BYTES_MAX: Final = 64  # a field or value longer than this, makes it a table; and so does
+ROW_BYTES_MAX: Final = 4096  # a new field, if all have grown longer than this.
 HASH_BYTES: Final = 80
 SCHEDULE_BYTES: Final = 96  # Of the note that a key's bucket keeps of what is due in it.
 
@@ -28,17 +30,22 @@ LISTPACK: Final = "listpack"
 LISTPACK_EX: Final = "listpackex"  # A listpack in which fields may expire.
 HASHTABLE: Final = "hashtable"
 
-# Few fields are a row: the fields, then as many values.
-_pack: Callable[[list[bytes]], bytes] = msgpack.Packer(use_bin_type=True).pack
-_unpack: Callable[[bytes], list[bytes]] = msgpack.unpackb
-_EMPTY: Final[bytes] = _pack([])
+# Few fields are one byte string: how many, and each with its value behind it; in front of either
+# stand a header and its length, which is no header. By its own header a field is found without
+# taking anything apart. To msgpack they are binary and text, so that its C code takes all apart at
+# once. A snapshot has them as one of msgpack's arrays, first the fields, then the values.
+_FIELD: Final = 0xC4
+_FIELDS: Final = [bytes([_FIELD, length]) for length in range(PACKED_BYTES_MAX + 1)]
+_VALUES: Final = [bytes([0xD9, length]) for length in range(PACKED_BYTES_MAX + 1)]
+_COUNTS: Final = [bytes([count]) for count in range(PACKED_MAX + 1)]
+_EMPTY: Final = _COUNTS[0]
 
 
 class Hash:
     __slots__ = ("_packed", "_table", "_times", "_value_bytes", "encoding", "next_due_ms")
 
     def __init__(self) -> None:
-        self._packed = _EMPTY  # All fields, then all values.
+        self._packed = _EMPTY
         self._table: Table[bytes] | None = None  # Holds them once it is there.
         self._value_bytes = 0  # Of the values in the table.
         self._times: FieldTimes | None = None  # None while no field expires.
@@ -47,7 +54,7 @@ class Hash:
 
     def __len__(self) -> int:
         """Fields, those due and not yet removed included."""
-        return _count_of(self._packed) >> 1 if self._table is None else len(self._table)
+        return self._packed[0] if self._table is None else len(self._table)
 
     @property
     def size_bytes(self) -> int:
@@ -66,29 +73,33 @@ class Hash:
     @property
     def fields(self) -> dict[bytes, bytes] | Table[bytes]:
         """All fields with their values, for reading, in an order that all replicas share."""
-        return _as_dict(_unpack(self._packed)) if self._table is None else self._table
+        return dict(self.items()) if self._table is None else self._table
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """All fields with their values, in the order of `fields`."""
         if self._table is not None:
             return self._table.items()
-        row = _unpack(self._packed)
-        count = len(row) >> 1
-        return zip(row[:count], row[count:], strict=True)
+        flat = _flat_of(self._packed)
+        return zip(flat[::2], flat[1::2], strict=True)
 
     @property
     def is_packed(self) -> bool:
         return self._table is None
 
+    def __contains__(self, field: bytes) -> bool:
+        if self._table is not None:
+            return field in self._table
+        return _find(self._packed, field) > 0
+
     def get(self, field: bytes) -> bytes | None:
         if self._table is not None:
             return self._table.get(field)
-        row = _unpack(self._packed)
-        count = len(row) >> 1
-        try:
-            return row[row.index(field, 0, count) + count]
-        except ValueError:
+        packed = self._packed
+        at = _find(packed, field)
+        if not at:
             return None
+        at += len(field) + 4
+        return packed[at : at + packed[at - 1]]
 
     def expiry_of(self, field: bytes) -> int | None:
         """When `field` expires; None if it does not."""
@@ -107,22 +118,13 @@ class Hash:
 
     def put(self, pairs: Sequence[bytes], settings: Settings = DEFAULTS) -> int:
         """Set fields to values, given in turn; how many of them are new."""
-        longest = max(map(len, pairs))
-        if self._table is not None:
-            added = self._put_in_table(self._table, pairs)
+        if len(pairs) == 2:
+            field, value = pairs
+            longest = max(len(field), len(value))
+            added = self._put_one(field, value)
         else:
-            row = _unpack(self._packed)
-            if len(pairs) == 2 and pairs[0] not in self._packed:
-                # Its bytes are nowhere in there: the field is new, without a look at each.
-                row.insert(len(row) >> 1, pairs[0])
-                row.append(pairs[1])
-                added = 1
-            else:
-                added = _put_in_row(row, pairs)
-            if len(row) <= 2 * PACKED_MAX and longest <= PACKED_BYTES_MAX:
-                self._packed = _pack(row)
-            else:
-                self._spread(row)
+            longest = max(map(len, pairs))
+            added = self._put_several(pairs, longest)
         if self.encoding is not HASHTABLE and (
             longest > settings.hash_max_listpack_value
             or (added and len(self) > settings.hash_max_listpack_entries)
@@ -130,11 +132,70 @@ class Hash:
             self.encoding = HASHTABLE
         return added
 
-    def _spread(self, row: list[bytes]) -> None:
+    def _put_several(self, pairs: Sequence[bytes], longest: int) -> int:
+        if self._table is not None:
+            return self._put_in_table(self._table, pairs)
+        few = dict(self.items())
+        before = len(few)
+        few.update(zip(pairs[::2], pairs[1::2], strict=True))
+        packed = b""
+        if len(few) <= PACKED_MAX and longest <= PACKED_BYTES_MAX:
+            packed = _pack(few)
+        if packed and (len(packed) <= ROW_BYTES_MAX or len(few) == before):
+            self._packed = packed
+        else:
+            self._spread([word for pair in few.items() for word in pair])
+        return len(few) - before
+
+    def _put_one(self, field: bytes, value: bytes) -> int:
+        if self._table is not None:
+            return self._put_in_table(self._table, (field, value))
+        packed = self._packed
+        at = _find(packed, field)
+        size = len(value)
+        if size <= PACKED_BYTES_MAX:
+            if at:
+                at += len(field) + 2
+                rest = packed[at + 2 + packed[at + 1] :]
+                self._packed = b"".join((packed[:at], _VALUES[size], value, rest))
+                return 0
+            count = packed[0] + 1
+            if (
+                count <= PACKED_MAX
+                and len(field) <= PACKED_BYTES_MAX
+                and len(packed) + len(field) + size + 4 <= ROW_BYTES_MAX
+            ):
+                one = (_FIELDS[len(field)], field, _VALUES[size], value)
+                self._packed = b"".join((_COUNTS[count], packed[1:], *one))
+                return 1
+        self._spread(_flat_of(packed))
+        return self._put_one(field, value)
+
+    @classmethod
+    def of(cls, fields: Sequence[bytes], values: Sequence[bytes], settings: Settings) -> Hash:
+        """A new one, as `put` makes it of an empty one. The fields are different: if not, it has
+        fewer than there are, and is good for nothing."""
+        value = cls()
+        longest = max(max(map(len, fields), default=0), max(map(len, values), default=0))
+        if len(fields) <= PACKED_MAX and longest <= PACKED_BYTES_MAX:
+            if fields:
+                pairs = zip(fields, values, strict=True)
+                value.put([word for pair in pairs for word in pair], settings)
+            return value
+        value._table = Table.filled(fields, values)
+        value._value_bytes = sum([len(one) + 48 & -16 for one in values])  # bytes_object_size.
+        if (
+            longest > settings.hash_max_listpack_value
+            or len(fields) > settings.hash_max_listpack_entries
+        ):
+            value.encoding = HASHTABLE
+        return value
+
+    def _spread(self, pairs: Sequence[bytes]) -> None:
         """Take them into a table from now on."""
         self._packed = _EMPTY
         self._table = table = Table[bytes]()
-        self._put_in_table(table, [word for pair in _as_dict(row).items() for word in pair])
+        self._put_in_table(table, pairs)
 
     def _put_in_table(self, table: Table[bytes], pairs: Sequence[bytes]) -> int:
         added = 0
@@ -148,23 +209,21 @@ class Hash:
             self._value_bytes += bytes_object_size(len(value))
         return added
 
-    def remove(self, fields: Iterable[bytes]) -> int:
+    def remove(self, fields: Sequence[bytes]) -> int:
         """Remove fields and their expiries; how many were there."""
         removed = self._remove_packed(fields) if self._table is None else self._remove(fields)
-        self.persist(removed)
+        if self._times is not None:
+            self.persist(removed)
         return len(removed)
 
     def _remove_packed(self, fields: Iterable[bytes]) -> list[bytes]:
-        row = _unpack(self._packed)
         removed = []
         for field in fields:
-            count = len(row) >> 1
-            if field in row[:count]:
-                place = row.index(field)
-                del row[place + count], row[place]
+            packed = self._packed
+            at = _find(packed, field)
+            if at:
+                self._packed = _without(packed, field, at)
                 removed.append(field)
-        if removed:
-            self._packed = _pack(row)
         return removed
 
     def _remove(self, fields: Iterable[bytes]) -> list[bytes]:
@@ -237,7 +296,8 @@ class Hash:
     def pack(self) -> Any:
         """What it is, with its content if that is small; None stands for what comes in parts."""
         times = False if self._times is None else self._times.pack()
-        return _CODES.index(self.encoding), None if self._table is not None else self._packed, times
+        content = _pack_array(self._packed) if self._table is None else None
+        return _CODES.index(self.encoding), content, times
 
     @classmethod
     def unpack(cls, packed: Any) -> Hash:
@@ -247,7 +307,9 @@ class Hash:
         if content is None:
             value._table = Table()
         else:
-            value._packed = content
+            row = unpack_array(content)
+            count = len(row) >> 1
+            value._packed = _pack(dict(zip(row[:count], row[count:], strict=True)))
         value._times = None if times is False else FieldTimes.unpack(times)
         value.look_for_due()
         return value
@@ -275,30 +337,52 @@ class Hash:
 _CODES: Final = (LISTPACK, LISTPACK_EX, HASHTABLE)  # By their numbers in snapshots.
 
 
-def _count_of(packed: bytes) -> int:
-    """How many elements a packed row has: in its first byte, or in the two behind it."""
-    return packed[0] & 15 if packed[0] != 0xDC else packed[1] << 8 | packed[2]
+# --- What few fields are packed into.
 
 
-def _put_in_row(row: list[bytes], pairs: Sequence[bytes]) -> int:
-    """Set fields of a row; how many are new."""
-    if len(pairs) > 2:
-        few = _as_dict(row)
-        before = len(few)
-        few.update(zip(pairs[::2], pairs[1::2], strict=True))
-        row[:] = [*few, *few.values()]
-        return len(few) - before
-    field, value = pairs
-    count = len(row) >> 1
-    try:
-        row[row.index(field, 0, count) + count] = value
-    except ValueError:
-        row.insert(count, field)
-        row.append(value)
-        return 1
-    return 0
+def _pack(pairs: dict[bytes, bytes]) -> bytes:
+    parts = [_COUNTS[len(pairs)]]
+    for field, value in pairs.items():
+        parts += (_FIELDS[len(field)], field, _VALUES[len(value)], value)
+    return b"".join(parts)
 
 
-def _as_dict(row: list[bytes]) -> dict[bytes, bytes]:
-    count = len(row) >> 1
-    return dict(zip(row[:count], row[count:], strict=True))
+def _pack_array(packed: bytes) -> bytes:
+    """All fields, then all values."""
+    flat = _flat_of(packed)
+    return array_header(len(flat)) + pack_row(flat[::2] + flat[1::2])
+
+
+_unpack: Any = msgpack.unpackb
+
+
+def _flat_of(packed: bytes) -> list[bytes]:
+    """Fields and values in turn."""
+    # Raw: text comes as its bytes, too.
+    flat: list[bytes] = _unpack(array_header(2 * packed[0]) + packed[1:], raw=True)
+    return flat
+
+
+def _find(packed: bytes, field: bytes) -> int:
+    """Where a field begins with its header; 0 if it is not there."""
+    size = len(field)
+    if size > PACKED_BYTES_MAX:
+        return 0
+    at = packed.find(_FIELDS[size] + field)
+    if at <= 1:
+        return at if at == 1 else 0
+    if packed.count(_FIELD) == packed[0]:  # Nothing else has such a byte (a count has not).
+        return at
+    # What was found may be a piece of another field or of a value.
+    flat = _flat_of(packed)
+    fields = flat[::2]
+    if field not in fields:
+        return 0
+    before = flat[: 2 * fields.index(field)]
+    return 1 + 2 * len(before) + sum(map(len, before))
+
+
+def _without(packed: bytes, field: bytes, at: int) -> bytes:
+    """Without a field, which begins at `at`, and without its value."""
+    end = at + len(field) + 4
+    return b"".join((_COUNTS[packed[0] - 1], packed[1:at], packed[end + packed[end - 1] :]))

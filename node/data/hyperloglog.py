@@ -13,7 +13,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from math import inf, sqrt
-from struct import unpack_from
+from operator import length_hint
+from struct import Struct, unpack_from
 from typing import ClassVar, Final
 
 from ..errors import CommandError
@@ -27,6 +28,7 @@ DENSE, SPARSE = 0, 1
 EMPTY: Final = b"HYLL" + bytes([SPARSE]) + bytes(11) + b"\x7f\xff"
 
 _ENCODING_AT: Final = 4
+_DENSE_BEGINNING, _SPARSE_BEGINNING = b"HYLL\0", b"HYLL\1"
 _CARDINALITY_AT: Final = 8
 _STALE_AT, _STALE = 15, 0x80
 
@@ -39,6 +41,9 @@ _MERGED_OPCODES: Final = 5  # So many are looked at for neighbours that can be m
 _KEPT_MAX: Final = 64  # About 100 KB each,
 _KEPT_OPCODES_MAX: Final = 4096  # since larger ones are not kept.
 
+SMALL_BYTES: Final = 128  # Of one that is not taken apart to be changed.
+_GROWTH_MAX: Final = 4  # More bytes a register does not take.
+
 _SELF_TEST_ELEMENTS: Final = 200
 _SELF_TEST_ERROR: Final = 0.04  # Five times what is usual.
 
@@ -46,6 +51,12 @@ _ALPHA: Final = 0.721347520444481703680
 
 # Of an opcode by its byte: how many registers have its value; 0 if that takes a second byte.
 _LENGTHS: Final[list[int]] = [*range(1, 65), *[0] * 64, *[1, 2, 3, 4] * 32]
+
+# And its first byte's share of that, if there are two.
+_LENGTHS_OF_TWO: Final[list[int]] = [((byte & 63) << 8) + 1 for byte in range(256)]
+
+# The opcode of one register by its value.
+_VALUES: Final = tuple(bytes((0x80 | (value - 1 & 31) << 2,)) for value in range(33))
 
 # A base64 digit is 6 bits, too, but the first digit has the highest ones of three bytes: in a
 # reversed string it is the last register.
@@ -60,15 +71,26 @@ _MULTIPLIER: Final = 0xC6A4A7935BD1E995
 _SEED: Final = 0xADC83B19
 
 
+# What a hash begins with, and how its words of 8 bytes are read, for elements of usual lengths.
+_HASHED_AT_ONCE: Final = 128
+_FIRSTS: Final = tuple(_SEED ^ (size * _MULTIPLIER & _MASK) for size in range(_HASHED_AT_ONCE))
+_WORDS: Final = tuple(Struct(f"<{size >> 3}Q").unpack_from for size in range(_HASHED_AT_ONCE))
+
+
 def hash_of(element: bytes) -> int:
     """MurmurHash64A with Redis's seed."""
-    length = len(element)
-    number = _SEED ^ (length * _MULTIPLIER & _MASK)
-    for block in unpack_from(f"<{length >> 3}Q", element):
+    size = len(element)
+    if size < _HASHED_AT_ONCE:
+        number = _FIRSTS[size]
+        blocks = _WORDS[size](element) if size > 7 else ()
+    else:
+        number = _SEED ^ (size * _MULTIPLIER & _MASK)
+        blocks = unpack_from(f"<{size >> 3}Q", element)
+    for block in blocks:
         mixed = block * _MULTIPLIER & _MASK
         number = (number ^ ((mixed ^ mixed >> 47) * _MULTIPLIER & _MASK)) * _MULTIPLIER & _MASK
-    if length & 7:
-        rest = int.from_bytes(element[length & ~7 :], "little")
+    if size & 7:
+        rest = int.from_bytes(element[size & ~7 :], "little")
         number = (number ^ rest) * _MULTIPLIER & _MASK
     number = (number ^ number >> 47) * _MULTIPLIER & _MASK
     return number ^ number >> 47
@@ -83,11 +105,9 @@ def register_of(element: bytes) -> tuple[int, int]:
 
 def is_valid(text: bytes) -> bool:
     """Whether a string may be a HyperLogLog; its sparse registers can still be damaged."""
-    return (
-        len(text) >= HEADER_BYTES
-        and text.startswith(b"HYLL")
-        and (text[_ENCODING_AT] == SPARSE or is_dense(text))
-    )
+    if text.startswith(_SPARSE_BEGINNING):
+        return len(text) >= HEADER_BYTES
+    return text.startswith(_DENSE_BEGINNING) and len(text) == DENSE_BYTES
 
 
 def is_dense(text: bytes | bytearray) -> bool:
@@ -219,6 +239,78 @@ def dense_of(text: bytes | bytearray, values: bytes) -> bytearray:
     dense = bytearray(text[:HEADER_BYTES])
     dense[_ENCODING_AT] = DENSE
     return dense + a2b_base64(values[::-1].translate(_TO_DIGITS))[::-1]
+
+
+def small_with(text: bytes, elements: Iterable[bytes], sparse_bytes_max: int) -> bytes | None:
+    """A small sparse one with `elements` counted too, and without the right cardinality if that
+    makes a difference; None if it is not small, or damaged, or might not stay sparse."""
+    if text[_ENCODING_AT] != SPARSE:
+        return None
+    before = text
+    bytes_max = min(SMALL_BYTES, sparse_bytes_max - _GROWTH_MAX)
+    for element in elements:
+        index, rank = register_of(element)
+        if rank > _SPARSE_RANK_MAX or len(text) > bytes_max:
+            return None
+        try:
+            text = _small_raised(text, index, rank)
+        except StopIteration:
+            return None  # It ends too early.
+    return text if text is before else stale(text)
+
+
+def stale(text: bytes) -> bytes:
+    """The same, whose cardinality that was counted last is not right any more."""
+    last = text[_STALE_AT]
+    if last & _STALE:
+        return text
+    return b"%b%c%b" % (text[:_STALE_AT], last | _STALE, text[HEADER_BYTES:])
+
+
+def _small_raised(text: bytes, index: int, rank: int) -> bytes:
+    """`text` with a register at least at `rank`, which a sparse one can hold."""
+    lengths, rest = _LENGTHS, iter(text[HEADER_BYTES:])
+    before = behind = length = 0
+    for byte in rest:  # Over the opcodes up to that of the register.
+        length = lengths[byte]
+        if not length:
+            length = _LENGTHS_OF_TWO[byte] + next(rest)
+        behind += length
+        if index < behind:
+            break
+        before = byte
+    else:
+        raise StopIteration
+    old = (byte >> 2 & 31) + 1 if byte & 0x80 else 0
+    if rank <= old:
+        return text
+    place = len(text) - length_hint(rest)  # Behind the opcode.
+    at = place - 1 if lengths[byte] else place - 2
+    first = behind - length
+    left, right = _run(old, index - first), _run(old, behind - index - 1)
+    text = b"%b%b%b%b%b" % (text[:at], left, _VALUES[rank], right, text[place:])
+    if first:
+        at -= 1 if lengths[before] else 2
+    return _small_merged(text, at)
+
+
+def _small_merged(text: bytes, at: int) -> bytes:
+    """As `_Runs` merges neighbours, from the opcode at `at` on."""
+    size = len(text) - 1
+    for _ in range(_MERGED_OPCODES):
+        if at >= size:
+            break
+        one, other = text[at], text[at + 1]
+        if one & 0x80:
+            length = (one & 3) + (other & 3) + 2
+            if one & 0xFC == other & 0xFC and length <= _RUN_MAX:
+                text = b"%b%c%b" % (text[:at], one & 0xFC | length - 1, text[at + 2 :])
+                size -= 1
+                continue
+        elif one & 0x40:
+            at += 1
+        at += 1
+    return text
 
 
 class HyperLogLog:
@@ -368,9 +460,9 @@ def _run(value: int, length: int) -> bytes:
     if not length:
         return b""
     if value:
-        return bytes((0x80 | (value - 1) << 2 | length - 1,))
+        return b"%c" % (0x80 | (value - 1) << 2 | length - 1)
     length -= 1
-    return bytes((length,)) if length < _ZEROS_MAX else bytes((0x40 | length >> 8, length & 255))
+    return b"%c" % length if length < _ZEROS_MAX else (0x4000 | length).to_bytes(2, "big")
 
 
 def passes_self_test() -> bool:

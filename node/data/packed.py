@@ -18,7 +18,7 @@ _HEADERS: Final = [b"\xc4" + bytes([length]) for length in range(256)]
 _FIX_ARRAYS: Final = [bytes([0x90 | count]) for count in range(_FIX_MAX + 1)]
 _ARRAY_16, _ARRAY_32 = Struct(">BH"), Struct(">BI")
 _BIN_16, _BIN_32 = Struct(">BH"), Struct(">BI")
-_SHORT = 1 << 16
+_ARRAY_16_MAX = 1 << 16
 
 _pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True).pack
 _unpack: Callable[[bytes], Any] = msgpack.unpackb
@@ -28,7 +28,7 @@ def pack_one(element: bytes) -> bytes:
     length = len(element)
     if length < 256:
         return _HEADERS[length] + element
-    if length < _SHORT:
+    if length < _ARRAY_16_MAX:
         return _BIN_16.pack(0xC5, length) + element
     return _BIN_32.pack(0xC6, length) + element
 
@@ -36,18 +36,25 @@ def pack_one(element: bytes) -> bytes:
 def pack_row(elements: Sequence[bytes]) -> bytes:
     """These one behind the other."""
     packed = _pack(elements)
-    return packed[1 if len(elements) <= _FIX_MAX else 3 if len(elements) < _SHORT else 5 :]
+    return packed[1 if len(elements) <= _FIX_MAX else 3 if len(elements) < _ARRAY_16_MAX else 5 :]
+
+
+def array_header(count: int) -> bytes:
+    """What makes an array of msgpack of a row of so many."""
+    if count <= _FIX_MAX:
+        return _FIX_ARRAYS[count]
+    return _ARRAY_16.pack(0xDC, count) if count < _ARRAY_16_MAX else _ARRAY_32.pack(0xDD, count)
 
 
 def unpack_row(row: bytes, count: int) -> list[bytes]:
     """The `count` elements of a row."""
-    if count <= _FIX_MAX:
-        header = _FIX_ARRAYS[count]
-    elif count < _SHORT:
-        header = _ARRAY_16.pack(0xDC, count)
-    else:
-        header = _ARRAY_32.pack(0xDD, count)
+    header = _FIX_ARRAYS[count] if count <= _FIX_MAX else array_header(count)
     return cast("list[bytes]", _unpack(header + row))
+
+
+def unpack_array(packed: bytes) -> list[bytes]:
+    """The elements of a row with its header in front."""
+    return cast("list[bytes]", _unpack(packed))
 
 
 def split_first(row: bytes) -> tuple[bytes, bytes]:
@@ -60,3 +67,44 @@ def split_first(row: bytes) -> tuple[bytes, bytes]:
     else:
         start, end = 5, 5 + int.from_bytes(row[1:5], "big")
     return row[start:end], row[end:]
+
+
+def find_in_row(row: bytes, element: bytes, count: int) -> int:
+    """Where the first of the elements begins that is this one; -1 if none is."""
+    at = row.find(pack_one(element))
+    if at <= 0 or (row.count(HEADER) == count and LONGER not in row):
+        return at  # At the beginning, or where no byte of an element is like a header's.
+    elements = unpack_row(row, count)
+    return len(pack_row(elements[: elements.index(element)])) if element in elements else -1
+
+
+# --- Rows of short elements: none longer than SHORT_MAX, so that a header is HEADER and a length,
+# and no length is taken for a header.
+
+SHORT_MAX: Final = 127
+HEADER: Final = 0xC4
+LONGER: Final = 0xC5  # What a header begins with of an element that takes two bytes for its length.
+NOWHERE: Final = (-1, -1)
+
+
+def find_short(packed: bytes, element: bytes, start: int, end: int, count: int) -> tuple[int, int]:
+    """Which of the `count` elements it is that lie from `start` to before `end`, and where that
+    begins."""
+    at = packed.find(pack_one(element), start, end)
+    if at <= start:
+        return (0, at) if at == start else NOWHERE
+    if packed.count(HEADER, start, end) == count:  # No element has such a byte.
+        return packed.count(HEADER, start, at), at
+    # What was found may be a piece of another element.
+    elements = unpack_row(packed[start:end], count)
+    if element not in elements:
+        return NOWHERE
+    place = elements.index(element)
+    return place, skip_short(packed, start, place)
+
+
+def skip_short(packed: bytes, at: int, count: int) -> int:
+    """Where the element begins that is `count` behind the one that begins at `at`."""
+    for _ in range(count):
+        at += 2 + packed[at + 1]
+    return at

@@ -13,15 +13,15 @@ from typing import Any  # What msgpack unpacked.
 from .chunk import without
 from .chunks import Chunks
 from .integers import parse_int
-from .packed import pack_one, pack_row, split_first, unpack_row
+from .packed import find_in_row, pack_one, pack_row, split_first, unpack_row
 
 SHORT_ELEMENTS = 32  # A packed row is longer in neither way;
 SHORT_BYTES = 1024
 SHORT_AGAIN = 2  # and what is half of that becomes one again.
-VALUE_COST = 130  # The object and its row, about.
+OBJECT_COST = 64  # Beside its row or its chunks.
 
-_UNKNOWN = -1
-_NODE_BYTES = (4096, 8192, 16384, 32768, 65536)  # list-max-listpack-size -1 to -5.
+# list-max-listpack-size -1 to -5. A short row is never more than one node of any of these.
+_NODE_BYTES = (4096, 8192, 16384, 32768, 65536)
 _SAFE_BYTES = 8192  # Where it is a number of elements.
 _TRACKED_BYTES_MAX = 256 << 10  # Well above any node.
 _LISTPACK_BYTES = 7  # Of one without elements.
@@ -36,18 +36,24 @@ _INTEGERS = (  # Bits of a signed integer that Redis keeps in so many bytes.
 
 
 class ListValue:
-    __slots__ = ("_content", "_count", "_listpack_bytes", "is_quicklist", "size_bytes")
+    __slots__ = ("_content", "_count", "is_quicklist")
 
     def __init__(self) -> None:
         self._content: bytes | Chunks = b""
         self._count = 0
         self.is_quicklist = False
-        # What Redis would need for all elements in one listpack, as far as it is known.
-        self._listpack_bytes = _UNKNOWN
-        self.size_bytes = VALUE_COST  # About what it takes.
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes."""
+        content = self._content
+        if isinstance(content, bytes):
+            # As `bytes_object_size`, without the call: this is asked twice for every change.
+            return OBJECT_COST + (len(content) + 48 & -16)
+        return OBJECT_COST + content.size_bytes
 
     @property
     def content_bytes(self) -> int:
@@ -87,6 +93,12 @@ class ListValue:
         else:
             yield from content.between(start, stop)
 
+    def __contains__(self, element: bytes) -> bool:
+        content = self._content
+        if isinstance(content, bytes):
+            return find_in_row(content, element, self._count) >= 0
+        return any(True for _ in content.find(element, is_reversed=False, looks=self._count))
+
     def find(self, element: bytes, *, is_reversed: bool, looks: int) -> Iterator[int]:
         """Where it is, in order or from the end on, if it is among the first `looks`."""
         content = self._content
@@ -107,28 +119,31 @@ class ListValue:
 
     def push(self, elements: Sequence[bytes], fill: int, *, at_head: bool) -> None:
         """Add them one after the other."""
-        if not self.is_quicklist:
-            self._note_growth(elements, fill)
-        self._count += len(elements)
         content = self._content
+        count = self._count + len(elements)
         if isinstance(content, bytes):
-            if self._count <= SHORT_ELEMENTS:
+            if count <= SHORT_ELEMENTS:
                 if len(elements) == 1:
                     more = pack_one(elements[0])
                 else:
                     more = pack_row(elements[::-1] if at_head else elements)
                 if len(content) + len(more) <= SHORT_BYTES:
+                    if fill >= 0:
+                        self._note_growth(elements, fill)
                     self._content = more + content if at_head else content + more
-                    self.size_bytes += len(more)
+                    self._count = count
                     return
-            content = Chunks(unpack_row(content, self._count - len(elements)))
+            self._note_growth(elements, fill)
+            content = Chunks(unpack_row(content, self._count))
             self._content = content
+        elif not self.is_quicklist:
+            self._note_growth(elements, fill)
+        self._count = count
         content.push(elements, at_head=at_head)
-        self.size_bytes = VALUE_COST + content.size_bytes
-        if self._listpack_bytes != _UNKNOWN:
-            self._add_listpack_bytes(elements)
-            if self.size_bytes > _TRACKED_BYTES_MAX:
-                self._listpack_bytes = _UNKNOWN  # Found out again when it matters.
+        if content.listpack_bytes is not None:
+            content.listpack_bytes += sum(map(listpack_entry_bytes, elements))
+            if content.size_bytes > _TRACKED_BYTES_MAX:
+                content.listpack_bytes = None  # Found out again when it matters.
 
     def pop(self, count: int, fill: int, *, at_head: bool) -> list[bytes]:
         """Remove so many from one end: at least one, no more than there are."""
@@ -136,18 +151,22 @@ class ListValue:
         if not isinstance(content, bytes):
             found = content.pop(count, at_head=at_head)
             self._count -= count
-            if self._listpack_bytes != _UNKNOWN:
-                self._take_listpack_bytes(found)
+            _take_listpack_bytes(content, found)
             self._settle(content)
         elif at_head and count == 1:
             first, self._content = split_first(content)
             found = [first]
             self._count -= 1
-            self.size_bytes = VALUE_COST + len(self._content)
         else:
             row = unpack_row(content, self._count)
-            found = row[:count] if at_head else row[: -count - 1 : -1]
-            self._set_row(row[count:] if at_head else row[:-count])
+            self._count -= count
+            if at_head:
+                found = row[:count]
+                self._content = pack_row(row[count:])
+            else:
+                found = row[: -count - 1 : -1]
+                gone = len(pack_one(found[0])) if count == 1 else len(pack_row(found))
+                self._content = content[: len(content) - gone]
         if self.is_quicklist:
             self._note_shrinking(fill)
         return found
@@ -157,7 +176,7 @@ class ListValue:
         if not count:
             return
         content = self._content
-        if isinstance(content, bytes) or self._listpack_bytes != _UNKNOWN:
+        if isinstance(content, bytes) or content.listpack_bytes is not None:
             self.pop(count, fill, at_head=at_head)
             return
         content.drop(count, at_head=at_head)
@@ -166,79 +185,110 @@ class ListValue:
         self._note_shrinking(fill)
 
     def set_at(self, index: int, element: bytes, fill: int) -> None:
-        self._note_growth((element,), fill)
         content = self._content
         if isinstance(content, bytes):
             row = unpack_row(content, self._count)
             row[index] = element
-            self._set_row(row)
+            self._set_row(row, element, fill)
         else:
-            if self._listpack_bytes != _UNKNOWN:
-                self._take_listpack_bytes((content.at(index),))
-                self._add_listpack_bytes((element,))
+            self._note_growth((element,), fill)
+            if content.listpack_bytes is not None:
+                _take_listpack_bytes(content, (content.at(index),))
+                content.listpack_bytes += listpack_entry_bytes(element)
             content.set_at(index, element)
             self._settle(content)
-        self._note_shrinking(fill)
+        if self.is_quicklist:
+            self._note_shrinking(fill)
 
     def insert(self, index: int, element: bytes, fill: int) -> None:
         """Put it in front of what is at `index`, which may be the end."""
         if index == self._count:
             self.push((element,), fill, at_head=False)
             return
-        self._note_growth((element,), fill)
         content = self._content
         if isinstance(content, bytes):
             row = unpack_row(content, self._count)
             row.insert(index, element)
-            self._set_row(row)
+            self._set_row(row, element, fill)
         else:
+            self._note_growth((element,), fill)
             content.insert(index, element)
             self._count += 1
-            self.size_bytes = VALUE_COST + content.size_bytes
-            self._add_listpack_bytes((element,))
+            if content.listpack_bytes is not None:
+                content.listpack_bytes += listpack_entry_bytes(element)
+
+    def insert_beside(self, pivot: bytes, element: bytes, fill: int, *, is_behind: bool) -> None:
+        """Put it in front of the first `pivot`, which is there, or behind it."""
+        content = self._content
+        if not isinstance(content, bytes):
+            index = next(content.find(pivot, is_reversed=False, looks=self._count))
+            self.insert(index + is_behind, element, fill)
+            return
+        at = find_in_row(content, pivot, self._count)
+        if is_behind:
+            at += len(pack_one(pivot))
+        more = pack_one(element)
+        if self._count < SHORT_ELEMENTS and len(content) + len(more) <= SHORT_BYTES:
+            if fill >= 0:
+                self._note_growth((element,), fill)
+            self._content = b"".join((content[:at], more, content[at:]))
+            self._count += 1
+        else:
+            row = unpack_row(content, self._count)
+            row.insert(row.index(pivot) + is_behind, element)
+            self._set_row(row, element, fill)
+
+    def _set_row(self, row: list[bytes], element: bytes, fill: int) -> None:
+        """Hold these: what it was, with another element."""
+        packed = pack_row(row)
+        is_short = len(row) <= SHORT_ELEMENTS and len(packed) <= SHORT_BYTES
+        if fill >= 0 or not is_short:
+            self._note_growth((element,), fill)
+        self._count = len(row)
+        self._content = packed if is_short else Chunks(row)
 
     def remove(self, element: bytes, count: int, fill: int, *, is_reversed: bool) -> int:
         """Remove up to `count` of that element, from the head or the tail on; how many."""
         content = self._content
         if isinstance(content, bytes):
-            row = unpack_row(content, self._count)
-            kept = without(row, element, count, is_reversed=is_reversed)
-            removed = len(row) - len(kept)
-            self._set_row(kept)
+            removed = self._remove_in_row(content, element, count, is_reversed=is_reversed)
         else:
             removed = content.remove(element, count, is_reversed=is_reversed)
-            self._count -= removed
-            if self._listpack_bytes != _UNKNOWN:
-                self._listpack_bytes -= removed * listpack_entry_bytes(element)
-            self._settle(content)
+            if content.listpack_bytes is not None:
+                content.listpack_bytes -= removed * listpack_entry_bytes(element)
+        self._count -= removed
         if removed:
-            self._note_shrinking(fill)
+            if not isinstance(content, bytes):
+                self._settle(content)
+            if self.is_quicklist:
+                self._note_shrinking(fill)
         return removed
 
-    def _set_row(self, row: list[bytes]) -> None:
-        self._count = len(row)
-        packed = pack_row(row)
-        if len(row) <= SHORT_ELEMENTS and len(packed) <= SHORT_BYTES:
-            self._content = packed
-            self.size_bytes = VALUE_COST + len(packed)
-        else:
-            content = self._content = Chunks(row)
-            self.size_bytes = VALUE_COST + content.size_bytes
+    def _remove_in_row(
+        self, content: bytes, element: bytes, count: int, *, is_reversed: bool
+    ) -> int:
+        if count == 1 and not is_reversed:
+            at = find_in_row(content, element, self._count)
+            if at < 0:
+                return 0
+            self._content = content[:at] + content[at + len(pack_one(element)) :]
+            return 1
+        row = without(unpack_row(content, self._count), element, count, is_reversed=is_reversed)
+        self._content = pack_row(row)
+        return self._count - len(row)
 
     def _settle(self, content: Chunks) -> None:
         """After a change of chunks: pack what has become short."""
-        self.size_bytes = VALUE_COST + content.size_bytes
         if (
             self._count <= SHORT_ELEMENTS // SHORT_AGAIN
             and content.content_bytes <= SHORT_BYTES // SHORT_AGAIN
         ):
-            packed = self._content = pack_row(list(self))
-            self.size_bytes = VALUE_COST + len(packed)
-            self._listpack_bytes = _UNKNOWN
+            self._content = pack_row(list(self))
 
     # --- What Redis would call it.
 
     def _note_growth(self, more: Sequence[bytes], fill: int) -> None:
+        """Before they come to a list that is no quicklist yet, or is."""
         if self.is_quicklist:
             return
         content = self._content
@@ -260,24 +310,18 @@ class ListValue:
         size_max = _node_bytes(fill) // 2
         # No element takes less than 0.4 of what it takes here, the integers of 3 digits.
         if 2 * self._count > size_max or 2 * self.content_bytes > 5 * size_max:
-            self._listpack_bytes = _UNKNOWN
+            if isinstance(self._content, Chunks):
+                self._content.listpack_bytes = None
         else:
             self.is_quicklist = self._size_in_listpack() > size_max
 
     def _size_in_listpack(self) -> int:
-        if isinstance(self._content, bytes):
+        content = self._content
+        if isinstance(content, bytes):
             return _LISTPACK_BYTES + sum(map(listpack_entry_bytes, self))
-        if self._listpack_bytes == _UNKNOWN:
-            self._listpack_bytes = _LISTPACK_BYTES + sum(map(listpack_entry_bytes, self))
-        return self._listpack_bytes
-
-    def _add_listpack_bytes(self, elements: Sequence[bytes]) -> None:
-        if self._listpack_bytes != _UNKNOWN:
-            self._listpack_bytes += sum(map(listpack_entry_bytes, elements))
-
-    def _take_listpack_bytes(self, elements: Sequence[bytes]) -> None:
-        if self._listpack_bytes != _UNKNOWN:
-            self._listpack_bytes -= sum(map(listpack_entry_bytes, elements))
+        if content.listpack_bytes is None:
+            content.listpack_bytes = _LISTPACK_BYTES + sum(map(listpack_entry_bytes, self))
+        return content.listpack_bytes
 
     # --- Snapshots.
 
@@ -292,10 +336,8 @@ class ListValue:
         value.is_quicklist, count, row = packed
         if count >= 0:
             value._content, value._count = row, count
-            value.size_bytes = VALUE_COST + len(row)
         else:
             value._content = Chunks()
-            value.size_bytes = VALUE_COST + value._content.size_bytes
         return value
 
     def parts(self) -> Iterator[Any]:
@@ -306,7 +348,11 @@ class ListValue:
         content = self._content
         assert isinstance(content, Chunks), "a short list comes in one part"
         self._count += content.extend(part)
-        self.size_bytes = VALUE_COST + content.size_bytes
+
+
+def _take_listpack_bytes(content: Chunks, elements: Sequence[bytes]) -> None:
+    if content.listpack_bytes is not None:
+        content.listpack_bytes -= sum(map(listpack_entry_bytes, elements))
 
 
 def _node_bytes(fill: int) -> int:

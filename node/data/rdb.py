@@ -6,6 +6,8 @@ and takes no more memory than EXPANDED_BYTES_MAX and ELEMENTS_MAX allow. Values 
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from struct import Struct, unpack_from
 from typing import Final
@@ -28,6 +30,7 @@ _INTEGER_DIGITS_MAX: Final = 11  # Of what is kept as an integer in a string's p
 
 _INT8, _INT16, _INT32, _LZF = range(4)
 _DOUBLE: Final = Struct("<d")
+_BYTES: Final = [bytes((number,)) for number in range(256)]
 
 
 class Malformed(Exception):
@@ -131,10 +134,58 @@ class Reader:
             raise too_large(f"{ELEMENTS_MAX} elements")
 
     def strings(self, count: int) -> list[bytes]:
-        return [self.string() for _ in range(count)]
+        """The next ones. Most are short and as they are: those without a call for each."""
+        data, end, at = self._data, self._end, self._at
+        found: list[bytes] = []
+        for _ in range(count):
+            if at < end and (length := data[at]) < 0x40:
+                start = at + 1
+                at = start + length
+                found.append(data[start:at])
+            else:
+                self._at = at
+                found.append(self.string())
+                at = self._at
+        return self._found(found, at)
+
+    def _found(self, found: list[bytes], at: int) -> list[bytes]:
+        """All strings up to a place; one that is cut off would have ended behind all there is."""
+        self._at = at
+        if at > self._end:
+            raise Malformed
+        return found
+
+    def scored(self, count: int) -> tuple[list[bytes], array[float]]:
+        """The next strings, and the number behind each."""
+        data, end, at = self._data, self._end, self._at
+        found: list[bytes] = []
+        numbers: list[bytes] = []
+        for _ in range(count):
+            if at < end and (length := data[at]) < 0x40:
+                start = at + 1
+                at = start + length
+                found.append(data[start:at])
+            else:
+                self._at = at
+                found.append(self.string())
+                at = self._at
+            numbers.append(data[at : at + 8])
+            at += 8
+        doubles = array("d")
+        self._found(found, at)
+        doubles.frombytes(b"".join(numbers))
+        if sys.byteorder == "big":
+            doubles.byteswap()
+        return found, doubles
 
     def listpack(self) -> list[bytes]:
         return self._counted(read_listpack(self.string(), ELEMENTS_MAX))
+
+    def words(self) -> list[bytes | int]:
+        """A listpack, with numbers as such."""
+        words = read_words(self.string(), ELEMENTS_MAX)
+        self.count_elements(len(words))
+        return words
 
     def ziplist(self) -> list[bytes]:
         return self._counted(_read_ziplist(self.string()))
@@ -155,10 +206,17 @@ def too_large(bound: str) -> CommandError:
 
 
 def read_listpack(data: bytes, elements_max: int) -> list[bytes]:
+    words = read_words(data, elements_max)
+    return [word if isinstance(word, bytes) else b"%d" % word for word in words]
+
+
+def read_words(data: bytes, elements_max: int) -> list[bytes | int]:
+    """The same, with numbers as such."""
     last = len(data) - 1
     if last < 6 or int.from_bytes(data[:4], "little") != len(data) or data[last] != 0xFF:
         raise Malformed
-    found: list[bytes] = []
+    found: list[bytes | int] = []
+    element: bytes | int
     at = 6
     # What begins in front of the end can be looked at up to the end mark; where an element goes on
     # past it, the next place is past it, too.
@@ -166,14 +224,14 @@ def read_listpack(data: bytes, elements_max: int) -> list[bytes]:
         byte = data[at]
         if byte < 0x80:
             size = 1
-            element = b"%d" % byte
+            element = byte
         elif byte < 0xC0:
             size = 1 + (byte & 63)
             element = data[at + 1 : at + size]
         elif byte < 0xE0:
             size = 2
             number = (byte & 31) << 8 | data[at + 1]
-            element = b"%d" % (number - 8192 if number > 4095 else number)
+            element = number - 8192 if number > 4095 else number
         elif byte < 0xF0:
             size = 2 + ((byte & 15) << 8 | data[at + 1])
             element = data[at + 2 : at + size]
@@ -182,12 +240,11 @@ def read_listpack(data: bytes, elements_max: int) -> list[bytes]:
             element = data[at + 5 : at + size]
         elif byte in _LISTPACK_INTEGERS:
             size = 1 + _LISTPACK_INTEGERS[byte]
-            number = int.from_bytes(data[at + 1 : at + size], "little", signed=True)
-            element = b"%d" % number
+            element = int.from_bytes(data[at + 1 : at + size], "little", signed=True)
         else:
             raise Malformed
         found.append(element)
-        at += size + _back_size(size)
+        at += size + 1 if size <= 127 else size + _back_size(size)
         if len(found) > elements_max:
             raise too_large(f"{ELEMENTS_MAX} elements")
     count = int.from_bytes(data[4:6], "little")
@@ -218,26 +275,34 @@ def _back(size: int) -> bytes:
 
 def listpack_element(element: bytes) -> bytes:
     """An element as it stands in a listpack."""
-    number = parse_int(element) if len(element) <= 20 else None
-    if number is None:
-        length = len(element)
-        if length < 64:
-            data = bytes((0x80 | length,)) + element
-        elif length < 4096:
-            data = bytes((0xE0 | length >> 8, length & 255)) + element
-        else:
-            data = b"\xf0" + length.to_bytes(4, "little") + element
-    elif 0 <= number < 128:
-        data = bytes((number,))
-    elif -4096 <= number < 4096:
-        data = bytes((0xC0 | number >> 8 & 31, number & 255))
+    length = len(element)
+    # What begins behind the digits is no number: the most there is.
+    if 0 < length <= 20 and element[0] <= 0x39:
+        number = parse_int(element)
+        if number is not None:
+            return listpack_integer(number)
+    if length < 64:
+        return _BYTES[0x80 | length] + element + _BYTES[length + 1]
+    if length < 4096:
+        data = bytes((0xE0 | length >> 8, length & 255)) + element
     else:
-        bits = (number if number >= 0 else ~number).bit_length() + 1
-        code, size = next(
-            (code, size) for code, size in _LISTPACK_INTEGERS.items() if bits <= size * 8
-        )
-        data = bytes((code,)) + number.to_bytes(size, "little", signed=True)
+        data = b"\xf0" + length.to_bytes(4, "little") + element
     return data + _back(len(data))
+
+
+def listpack_integer(number: int) -> bytes:
+    """The same of an integer of 64 bits."""
+    if 0 <= number < 128:
+        return _SMALL[number]
+    if -4096 <= number < 4096:
+        return bytes((0xC0 | number >> 8 & 31, number & 255, 2))
+    bits = (number if number >= 0 else ~number).bit_length() + 1
+    code, size = next((code, size) for code, size in _LISTPACK_INTEGERS.items() if bits <= size * 8)
+    data = bytes((code,)) + number.to_bytes(size, "little", signed=True)
+    return data + _back(len(data))
+
+
+_SMALL: Final = [bytes((number, 1)) for number in range(128)]
 
 
 def join_listpack(elements: Sequence[bytes]) -> bytes:
@@ -352,6 +417,16 @@ def write_string(text: bytes) -> bytes:
             head = bytes((0xC0 | _LZF,)) + write_length(len(packed)) + write_length(length)
             return head + packed
     return write_length(length) + text
+
+
+def write_strings(texts: Iterable[bytes]) -> list[bytes]:
+    """Each as `write_string`: most are neither numbers nor worth compressing."""
+    return [
+        _BYTES[len(text)] + text
+        if 0 < len(text) < _COMPRESSED_MIN and text[0] > 0x39
+        else write_string(text)
+        for text in texts
+    ]
 
 
 def write_double(number: float) -> bytes:

@@ -2,8 +2,9 @@
 
 A session is registered by a log entry and named by that entry's index; its commands carry sequence
 numbers, which may have gaps, and the lowest one still unanswered, the floor. Replies from the floor
-on are kept. All of it is state of the shard: changed only by entries, and part of snapshot and
-digest. Raft dissertation §6.3; correctness A8.
+on are kept. A client that does not know whether its session was opened asks again under the number
+it drew, and gets the same one. All of it is state of the shard: changed only by entries, and part
+of snapshot and digest. Raft dissertation §6.3; correctness A8.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ REPLIES_MAX = 65_536  # Of one session.
 # but for one that alone is larger than the first of them.
 SESSION_BYTES_MAX = 32 << 20
 SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.
+IDLE_MS = 60_000  # With SESSIONS_MAX open, one unused for so long is ended for a new one.
+ENDED_MAX = 1000  # Of those ended before their time, so many are remembered one by one.
+SKEW_MS = 30_000  # By how much a client's count of time and the stamps of the log may differ.
+_NTH = 48  # Bits of an index; above stands which opening of its entry a session is.
 
+SESSION_LOST = "SESSIONLOST"
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
 # Kept in the place of a reply larger than all that a session may keep: a snapshot would have to
 # carry it, and one MGET in a transaction can name a large value a thousand times.
@@ -48,10 +54,11 @@ class Lookup(Enum):
 
 
 class Session:
-    __slots__ = ("bytes", "floor", "id", "last_used_ms", "replies", "timeout_ms")
+    __slots__ = ("bytes", "client", "floor", "id", "last_used_ms", "replies", "timeout_ms")
 
-    def __init__(self, session_id: int, timeout_ms: int, stamp_ms: int) -> None:
+    def __init__(self, session_id: int, timeout_ms: int, stamp_ms: int, client: int = 0) -> None:
         self.id = session_id
+        self.client = client  # The number its client drew at random, once; 0: none.
         self.timeout_ms = timeout_ms
         self.last_used_ms = stamp_ms
         self.floor = 0
@@ -63,10 +70,11 @@ class Session:
         replies = [
             (sequence, pack_reply(self.replies[sequence])) for sequence in sorted(self.replies)
         ]
-        return (self.id, self.timeout_ms, self.last_used_ms, self.floor, replies)
+        state = (self.id, self.timeout_ms, self.last_used_ms, self.floor, replies)
+        return (*state, self.client) if self.client else state
 
     def copy(self) -> Session:
-        copied = Session(self.id, self.timeout_ms, self.last_used_ms)
+        copied = Session(self.id, self.timeout_ms, self.last_used_ms, self.client)
         copied.floor = self.floor
         copied.replies = self.replies.copy()
         copied.bytes = self.bytes
@@ -100,8 +108,9 @@ class Session:
 class SessionsCut:
     """The sessions as they were at a snapshot's cut."""
 
-    def __init__(self, sessions: dict[int, Session]) -> None:
-        self._pending = sessions.copy()
+    def __init__(self, sessions: dict[int, Session], fixed: list[Session]) -> None:
+        self._pending = sessions
+        self._fixed = fixed  # What no command changes.
 
     def before_change(self, session: Session) -> None:
         """Keep `session` as it is now, if it is not written out yet."""
@@ -109,6 +118,8 @@ class SessionsCut:
             self._pending[session.id] = session.copy()
 
     def take(self) -> Iterator[Session]:
+        while self._fixed:
+            yield self._fixed.pop()
         while self._pending:
             yield self._pending.popitem()[1]
 
@@ -123,7 +134,12 @@ class Sessions:
         shard_bytes_max: int = SHARD_BYTES_MAX,
     ) -> None:
         self.bytes = 0  # In the kept replies of all sessions.
+        # Sessions that were ended before their time, which their clients may not know: when they
+        # were used last, by client; and when the last of those was that are not among them now.
+        self._ended: dict[int, int] = {}
+        self._forgotten_ms = 0
         self._sessions: dict[int, Session] = {}
+        self._by_client: dict[int, int] = {}
         self._sessions_max = sessions_max
         self._replies_max = replies_max
         self._session_bytes_max = session_bytes_max
@@ -137,26 +153,50 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
 
-    def register(self, index: int, timeout_ms: int, stamp_ms: int) -> int:
-        """Open the session the entry at `index` asks for; its id. Ends those unused for long."""
-        if index in self._sessions:
-            raise CommandError("this entry opened a session already", "TRYAGAIN")
+    def register(
+        self, index: int, timeout_ms: int, stamp_ms: int, client: int = 0, age_ms: int = 0
+    ) -> int:
+        """Open the session the entry at `index` asks for; its id. Ends those unused for long.
+
+        The one that `client` has already is given again. Was it ended before its time, or can that
+        not be told any more, none is opened: what was done under it would be done once more.
+        `age_ms` says for how long the client has asked, by its own clock; 0: never before.
+        """
+        known = self._by_client.get(client)
+        if known is not None:
+            return known
+        is_forgotten = age_ms and stamp_ms - age_ms - SKEW_MS <= self._forgotten_ms
+        if client in self._ended or is_forgotten:
+            raise CommandError("the session was ended before its time", SESSION_LOST)
         if stamp_ms >= self._next_expiry_ms:
             self._expire(stamp_ms)
         if len(self._sessions) >= self._sessions_max:
-            raise CommandError("too many sessions are open on this shard", "OVERLOADED")
-        self._sessions[index] = Session(index, timeout_ms, stamp_ms)
+            self._make_room(stamp_ms)
+        nth = 0
+        while (session_id := nth << _NTH | index) in self._sessions:
+            nth += 1
+        self._add(Session(session_id, timeout_ms, stamp_ms, client))
         self._next_expiry_ms = min(self._next_expiry_ms, stamp_ms + timeout_ms)
-        return index
+        return session_id
+
+    def _add(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        if session.client:
+            self._by_client[session.client] = session.id
+
+    def _make_room(self, stamp_ms: int) -> None:
+        idlest = self._idlest()
+        if idlest.last_used_ms + IDLE_MS > stamp_ms:
+            raise CommandError("too many sessions are open on this shard", "OVERLOADED")
+        self._end(idlest)
 
     def _expire(self, stamp_ms: int) -> None:
-        sessions = {
-            session.id: session
-            for session in self
-            if session.last_used_ms + session.timeout_ms > stamp_ms
-        }
-        self._sessions = sessions
-        self.bytes = sum([session.bytes for session in sessions.values()])
+        sessions = [one for one in self if one.last_used_ms + one.timeout_ms > stamp_ms]
+        self._sessions = {}
+        self._by_client = {}
+        for session in sessions:
+            self._add(session)
+        self.bytes = sum([session.bytes for session in sessions])
         self._next_expiry_ms = min(
             (session.last_used_ms + session.timeout_ms for session in self), default=1 << 63
         )
@@ -186,35 +226,62 @@ class Sessions:
         session = self._sessions[session_id]
         self.bytes += session.keep(sequence, reply, self._session_bytes_max)
         while self.bytes > self._shard_bytes_max and len(self._sessions) > 1:
-            self._end_idlest(session_id)
+            self._end(self._idlest(session_id))
 
-    def _end_idlest(self, spared_id: int) -> None:
-        """End the session unused for longest. What its owner sends again is refused as that of an
-        unknown session, never run again; its owner says UNCERTAIN."""
+    def _idlest(self, spared_id: int = 0) -> Session:
+        """The session that would be missed least."""
         # Not by the order of the dict, which is another one after a snapshot was loaded.
-        idlest = min(
+        return min(
             (session for session in self if session.id != spared_id),
             key=lambda session: (not session.bytes, session.last_used_ms, session.id),
         )
-        self.bytes -= idlest.bytes
-        del self._sessions[idlest.id]
+
+    def _end(self, session: Session) -> None:
+        """End a session before its time. What its owner sends again is refused as that of an
+        unknown session, never run again; its owner says UNCERTAIN."""
+        self.bytes -= session.bytes
+        del self._sessions[session.id]
+        if session.client:
+            del self._by_client[session.client]
+            self._ended[session.client] = session.last_used_ms
+        if len(self._ended) > ENDED_MAX:
+            oldest = min(self._ended, key=lambda client: (self._ended[client], client))
+            self._forgotten_ms = max(self._forgotten_ms, self._ended.pop(oldest))
 
     # --- Snapshots.
 
+    def records(self) -> Iterator[Session]:
+        """All state: the sessions, and with the id 0 what is known of those that were ended before
+        their time."""
+        yield from self
+        yield from self._memory_of_ended()
+
+    def _memory_of_ended(self) -> Iterator[Session]:
+        for client, last_used_ms in self._ended.items():
+            yield Session(0, 0, last_used_ms, client)
+        if self._forgotten_ms:
+            yield Session(0, 0, self._forgotten_ms)
+
     def begin_cut(self) -> SessionsCut:
-        self._cut = SessionsCut(self._sessions)
+        self._cut = SessionsCut(self._sessions.copy(), list(self._memory_of_ended()))
         return self._cut
 
     def end_cut(self) -> None:
         self._cut = None
 
     def load(self, state: list[Any]) -> None:
-        session_id, timeout_ms, last_used_ms, floor, replies = state
-        session = Session(session_id, timeout_ms, last_used_ms)
+        session_id, timeout_ms, last_used_ms, floor, replies, *client = state
+        if not session_id:
+            if client:
+                self._ended[client[0]] = last_used_ms
+            else:
+                self._forgotten_ms = last_used_ms
+            return
+        session = Session(session_id, timeout_ms, last_used_ms, *client)
         session.floor = floor
         for sequence, reply in replies:
             self.bytes += session.keep(sequence, unpack_reply(reply), self._session_bytes_max)
-        self._sessions[session_id] = session
+        self._add(session)
         self._next_expiry_ms = 0  # Looked up again at the next registration.
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias  # Any: what msgpack packs.
 
 from .integers import parse_int
-from .packed import pack_one, pack_row, unpack_row
-from .table import Table, bytes_object_size
+from .packed import find_short, pack_one, pack_row, unpack_row
+from .table import Table
 
 if TYPE_CHECKING:
     from ...cluster.settings import Settings
@@ -29,23 +30,30 @@ ROW_MEMBER_BYTES_MAX: Final = 64  # and bytes of the longest.
 INTS_MAX: Final = 1024  # Integers of an array.
 # To list all members costs about as much as to find one of so many in a table at random.
 LISTED: Final = 32
+REBUILT: Final = 4  # To take out a member costs as much as to put so many into a new table.
 
 _INTSET_MAX: Final = 1 << 30  # Whatever the settings say, as in Redis.
-_OBJECT_BYTES: Final = 56
-_ARRAY_BYTES: Final = 80  # Of an array beside its integers and the room it keeps for more.
+_OBJECT_BYTES: Final = 48
 _TYPECODES: Final = {2: "h", 4: "i", 8: "q"}  # By the bytes of one integer.
+_STRUCTS: Final = {size: Struct(code) for size, code in _TYPECODES.items()}
 
-Held: TypeAlias = "bytes | array[int] | Table[None]"
+# What is not in a table is one byte string. Words: how many, and a row of them (`packed.py`).
+# Integers, which is what a set that is called an intset holds there: the bytes of one, and all of
+# them in ascending order.
+_BYTES: Final = [bytes([number]) for number in range(256)]
+_NO_WORDS: Final = _BYTES[0]
+_NO_INTEGERS: Final = _BYTES[2]
+
+Held: TypeAlias = "bytes | Table[None]"
 
 
 class SetValue:
     """Its members, each once. `encoding` is an index of ENCODINGS."""
 
-    __slots__ = ("_count", "_held", "encoding")
+    __slots__ = ("_held", "encoding")
 
     def __init__(self) -> None:
-        self._held: Held = b""
-        self._count = 0
+        self._held: Held = _NO_WORDS
         self.encoding = LISTPACK
 
     @classmethod
@@ -53,31 +61,41 @@ class SetValue:
         """A new one of different members, with the encoding given."""
         value = cls()
         value.encoding = encoding
-        value._count = len(members)
         if encoding == INTSET and len(members) <= INTS_MAX:
-            value._held = _array_of(sorted(map(int, members)))
+            value._held = _integers(sorted(map(int, members)))
         else:
-            value._held = _row_or_table(members)
+            value._held = _words_or_table(members)
+        return value
+
+    @classmethod
+    def of_table(cls, table: Table[None]) -> SetValue:
+        """One that Redis keeps as a table, too."""
+        value = cls()
+        value.encoding = HASHTABLE
+        value._held = table
         return value
 
     def __len__(self) -> int:
-        return self._count
+        held = self._held
+        if not isinstance(held, bytes):
+            return len(held)
+        return (len(held) - 1) // held[0] if self.encoding == INTSET else held[0]
 
     @property
     def table(self) -> Table[None] | None:
         """The table of a large one, for reading."""
-        return self._held if isinstance(self._held, Table) else None
+        return None if isinstance(self._held, bytes) else self._held
 
     # --- One member.
 
     def __contains__(self, member: bytes) -> bool:
         held = self._held
-        if isinstance(held, bytes):
-            # What is not found is not there; what is found may be a piece of something else.
-            return pack_one(member) in held and member in unpack_row(held, self._count)
-        if isinstance(held, Table):
+        if not isinstance(held, bytes):
             return member in held
-        return _place_of(held, member) >= 0
+        if self.encoding == INTSET:
+            number = parse_int(member)
+            return number is not None and _has_number(held, number)
+        return find_short(held, member, 1, len(held), held[0])[0] >= 0
 
     def add(self, member: bytes, settings: Settings) -> bool:
         """Whether it is new."""
@@ -89,22 +107,36 @@ class SetValue:
     def insert(self, member: bytes, settings: Settings) -> None:
         """Add one that is not in it."""
         held = self._held
-        if self.encoding != HASHTABLE:
-            self.encoding = self._encoding_with(member, settings)
-        if isinstance(held, array) and (self.encoding != INTSET or self._count >= INTS_MAX):
-            held = _row_or_table(_texts_of(held))
         if isinstance(held, bytes):
-            if self._count < ROW_MAX and len(member) <= ROW_MEMBER_BYTES_MAX:
-                held += pack_one(member)
+            if self.encoding == INTSET:
+                self._insert_beside_integers(held, member, settings)
             else:
-                held = Table.of(unpack_row(held, self._count), None)
-                held.put(member, None)
-        elif isinstance(held, Table):
-            held.put(member, None)
+                self._insert_beside_words(held, member, settings)
+            return
+        if self.encoding != HASHTABLE:
+            self.encoding = self._encoding_with(member, len(held), settings)
+        held.put(member, None)
+
+    def _insert_beside_words(self, held: bytes, member: bytes, settings: Settings) -> None:
+        count, length = held[0], len(member)
+        if count >= settings.set_max_listpack_entries or length > settings.set_max_listpack_value:
+            self.encoding = HASHTABLE
+        if count < ROW_MAX and length <= ROW_MEMBER_BYTES_MAX:
+            self._held = b"".join((_BYTES[count + 1], held[1:], pack_one(member)))
         else:
-            held = _with_number(held, int(member))
-        self._held = held
-        self._count += 1
+            self._held = table = Table.of(_words_of(held), None)
+            table.put(member, None)
+
+    def _insert_beside_integers(self, held: bytes, member: bytes, settings: Settings) -> None:
+        count = (len(held) - 1) // held[0]
+        number = parse_int(member)
+        if number is not None and count < self._named_max(settings) and count < INTS_MAX:
+            self._held = _with_number(held, number)
+            return
+        self.encoding = self._encoding_with(member, count, settings)
+        texts = _texts_of(held)
+        self._held = Table.of(texts, None) if self.encoding == INTSET else _words_or_table(texts)
+        self.insert(member, settings)
 
     def discard(self, member: bytes) -> bool:
         """Remove it; whether it was there."""
@@ -116,28 +148,25 @@ class SetValue:
     def remove(self, member: bytes) -> None:
         """Remove one that is in it."""
         held = self._held
-        if isinstance(held, bytes):
-            one = pack_one(member)
-            start = held.find(one)
-            if held.find(one, start + 1) < 0:
-                self._held = held[:start] + held[start + len(one) :]
-            else:  # Where it is a piece of another member, too.
-                members = unpack_row(held, self._count)
-                members.remove(member)
-                self._held = pack_row(members)
-        elif isinstance(held, Table):
+        if not isinstance(held, bytes):
             held.pop(member)
+        elif self.encoding == INTSET:
+            self._held = _without_number(held, int(member))
         else:
-            del held[_place_of(held, member)]
-        self._count -= 1
+            self._held = _without_word(held, member)
+
+    def pop(self, draw: Callable[[], float]) -> bytes:
+        """Remove one of the members, of which there is at least one, each as likely as any other;
+        which one it was."""
+        member = self.random(draw)
+        self.remove(member)
+        return member
 
     def remove_all(self, members: Sequence[bytes]) -> None:
         """Remove these, all of which are there."""
-        if isinstance(self._held, Table) and len(members) * 2 > self._count:
-            # Fewer are left than go.
+        if not isinstance(self._held, bytes) and len(members) * REBUILT > len(self._held):
             gone = dict.fromkeys(members)
             self._held = Table.of([one for one in self.members() if one not in gone], None)
-            self._count -= len(members)
             return
         for member in members:
             self.remove(member)
@@ -146,31 +175,37 @@ class SetValue:
 
     def expect(self, first: bytes, count: int, settings: Settings) -> None:
         """So many are going to be added, `first` first: Redis chooses by their number already."""
-        if not self._count:
+        if not self:
             if parse_int(first) is not None and count <= settings.set_max_intset_entries:
                 self.encoding = INTSET
-                self._held = array(_TYPECODES[2])
+                self._held = _NO_INTEGERS
             elif count > settings.set_max_listpack_entries:
-                self.encoding = HASHTABLE
+                self._become_hashtable()
         elif self.encoding != HASHTABLE and count > self._named_max(settings):
-            self.encoding = HASHTABLE
-            if isinstance(self._held, array):
-                self._held = _row_or_table(_texts_of(self._held))
+            self._become_hashtable()
+
+    def _become_hashtable(self) -> None:
+        """In name; integers are kept as words or in a table from then on."""
+        held = self._held
+        if self.encoding == INTSET and isinstance(held, bytes):
+            self._held = _words_or_table(_texts_of(held))
+        self.encoding = HASHTABLE
 
     def _named_max(self, settings: Settings) -> int:
         if self.encoding == INTSET:
             return min(settings.set_max_intset_entries, _INTSET_MAX)
         return settings.set_max_listpack_entries
 
-    def _encoding_with(self, member: bytes, settings: Settings) -> int:
-        """The encoding of one that is no table for Redis, once `member` has been added."""
+    def _encoding_with(self, member: bytes, count: int, settings: Settings) -> int:
+        """The encoding of one of so many that is no table for Redis, once `member` has been
+        added."""
         longest = len(member)
         if self.encoding == INTSET:
             if parse_int(member) is not None:
-                return INTSET if self._count < self._named_max(settings) else HASHTABLE
+                return INTSET if count < self._named_max(settings) else HASHTABLE
             longest = max(longest, max(map(len, self.members()), default=0))
         fits = longest <= settings.set_max_listpack_value
-        return LISTPACK if fits and self._count < settings.set_max_listpack_entries else HASHTABLE
+        return LISTPACK if fits and count < settings.set_max_listpack_entries else HASHTABLE
 
     # --- All members, or some.
 
@@ -178,9 +213,7 @@ class SetValue:
         """All of them, in an order that is the same on every replica."""
         held = self._held
         if isinstance(held, bytes):
-            return unpack_row(held, self._count)
-        if isinstance(held, array):
-            return _texts_of(held)
+            return _texts_of(held) if self.encoding == INTSET else _words_of(held)
         found: list[bytes] = []
         for some in held.dicts():
             found += some
@@ -191,18 +224,20 @@ class SetValue:
     def random(self, draw: Callable[[], float]) -> bytes:
         """One of the members, of which there is at least one, each as likely as any other."""
         held = self._held
-        if isinstance(held, Table):
+        if not isinstance(held, bytes):
             return held.random(draw)[0]
-        number = int(draw() * self._count)
-        if isinstance(held, bytes):
-            return unpack_row(held, self._count)[number]
-        return b"%d" % held[number]
+        if self.encoding != INTSET:
+            return _words_of(held)[int(draw() * held[0])]
+        size = held[0]
+        place = int(draw() * ((len(held) - 1) // size))
+        return b"%d" % _STRUCTS[size].unpack_from(held, 1 + size * place)[0]
 
     def sample(self, count: int, draw: Callable[[], float]) -> list[bytes]:
         """`count` different members at random, all of them in order if there are no more."""
-        if count >= self._count:
+        size = len(self)
+        if count >= size:
             return self.members()
-        if isinstance(self._held, Table) and count * LISTED < self._count:
+        if not isinstance(self._held, bytes) and count * LISTED < size:
             return [member for member, _ in self._held.sample(count, draw)]
         members = self.members()
         for place in range(count):
@@ -212,7 +247,7 @@ class SetValue:
 
     def random_many(self, count: int, draw: Callable[[], float]) -> list[bytes]:
         """`count` members at random, of which there is at least one; one may come several times."""
-        if isinstance(self._held, Table) and count * LISTED < self._count:
+        if not isinstance(self._held, bytes) and count * LISTED < len(self._held):
             return [self._held.random(draw)[0] for _ in range(count)]
         members = self.members()
         size = len(members)
@@ -220,7 +255,7 @@ class SetValue:
 
     def page(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """The next cursor, 0 at the end, and about `count` members; all at once of a small one."""
-        if not isinstance(self._held, Table):
+        if isinstance(self._held, bytes):
             return 0, self.members()
         next_cursor, found = self._held.page(cursor, count)
         return next_cursor, [member for member, _ in found]
@@ -230,37 +265,32 @@ class SetValue:
     @property
     def size_bytes(self) -> int:
         held = self._held
-        if isinstance(held, Table):
-            return _OBJECT_BYTES + held.size_bytes
         if isinstance(held, bytes):
-            return _OBJECT_BYTES + bytes_object_size(len(held))
-        room = self._count + self._count // 16 + 3
-        return _OBJECT_BYTES + _ARRAY_BYTES + held.itemsize * room
+            # As `bytes_object_size`, without the call: this is asked twice for every change.
+            return _OBJECT_BYTES + (len(held) + 48 & -16)
+        return _OBJECT_BYTES + held.size_bytes
 
     def copy(self) -> SetValue:
         """One of its own with the same members; a table's chunks are shared."""
         other = SetValue()
-        other.encoding, other._count = self.encoding, self._count
+        other.encoding = self.encoding
         held = self._held
-        if isinstance(held, bytes):
-            other._held = held
-        else:
-            other._held = held[:] if isinstance(held, array) else held.copy()
+        other._held = held if isinstance(held, bytes) else held.copy()
         return other
 
     def take_apart(self) -> Iterator[list[Any]]:
         """What nobody needs any more, to be emptied a piece at a time; it cannot be used again."""
-        if not isinstance(self._held, bytes | array):
+        if not isinstance(self._held, bytes):
             yield from self._held.take_apart()
 
     def pack(self) -> list[Any]:
         """All of a small one; of a large one what is not in its parts."""
         held = self._held
-        if isinstance(held, bytes):
-            return [self.encoding, self._count, held]
-        if isinstance(held, array):
-            return [self.encoding, held.itemsize, held.tolist()]
-        return [self.encoding]
+        if not isinstance(held, bytes):
+            return [self.encoding]
+        if self.encoding == INTSET:
+            return [INTSET, held[0], _numbers_of(held).tolist()]
+        return [self.encoding, held[0], held[1:]]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> SetValue:
@@ -269,21 +299,19 @@ class SetValue:
         if len(packed) == 1:
             value._held = Table()
         elif isinstance(packed[2], bytes):
-            value._count, value._held = packed[1], packed[2]
+            value._held = _BYTES[packed[1]] + packed[2]
         else:
-            value._held = array(_TYPECODES[packed[1]], packed[2])
-            value._count = len(packed[2])
+            value._held = _bytes_of(array(_TYPECODES[packed[1]], packed[2]))
         return value
 
     def parts(self) -> Iterator[Any]:
         """Of a large one, what is in its table."""
-        return self._held.parts() if isinstance(self._held, Table) else iter(())
+        return iter(()) if isinstance(self._held, bytes) else self._held.parts()
 
     def extend(self, part: Any) -> None:
         """Take one of another's parts, in their order."""
-        assert isinstance(self._held, Table), "a small set comes in one part"
+        assert not isinstance(self._held, bytes), "a small set comes in one part"
         self._held.extend(part)
-        self._count = len(self._held)
 
 
 def encoding_of(members: Sequence[bytes], settings: Settings, *, is_table: bool = False) -> int:
@@ -298,19 +326,48 @@ def encoding_of(members: Sequence[bytes], settings: Settings, *, is_table: bool 
     return LISTPACK if longest <= settings.set_max_listpack_value else HASHTABLE
 
 
-def _row_or_table(members: Sequence[bytes]) -> Held:
+def _words_or_table(members: Sequence[bytes]) -> Held:
     if len(members) <= ROW_MAX and max(map(len, members), default=0) <= ROW_MEMBER_BYTES_MAX:
-        return pack_row(members)
+        return _words(members)
     return Table.of(members, None)
 
 
-# --- Arrays of integers in ascending order.
+# --- Words.
 
 
-def _array_of(numbers: Sequence[int]) -> array[int]:
+def _words(members: Sequence[bytes]) -> bytes:
+    return _BYTES[len(members)] + pack_row(members)
+
+
+def _words_of(held: bytes) -> list[bytes]:
+    return unpack_row(held[1:], held[0])
+
+
+def _without_word(held: bytes, member: bytes) -> bytes:
+    """Without one that is there."""
+    _, start = find_short(held, member, 1, len(held), held[0])
+    return b"".join((_BYTES[held[0] - 1], held[1:start], held[start + 2 + held[start + 1] :]))
+
+
+# --- Integers.
+
+
+def _integers(numbers: Sequence[int]) -> bytes:
     """Of numbers in order."""
     width = max(map(_width_of, (numbers[0], numbers[-1]))) if numbers else 2
-    return array(_TYPECODES[width], numbers)
+    return _bytes_of(array(_TYPECODES[width], numbers))
+
+
+def _bytes_of(numbers: array[int]) -> bytes:
+    return _BYTES[numbers.itemsize] + numbers.tobytes()
+
+
+def _numbers_of(held: bytes) -> array[int]:
+    return array(_TYPECODES[held[0]], held[1:])
+
+
+def _texts_of(held: bytes) -> list[bytes]:
+    return [b"%d" % number for number in _numbers_of(held)]
 
 
 def _width_of(number: int) -> int:
@@ -319,21 +376,33 @@ def _width_of(number: int) -> int:
     return 2 if bits <= 16 else 4 if bits <= 32 else 8
 
 
-def _with_number(numbers: array[int], number: int) -> array[int]:
-    """With one more, the same array if it has room for one as large."""
-    if _width_of(number) > numbers.itemsize:
-        numbers = array(_TYPECODES[_width_of(number)], numbers)
+def _last_of(held: bytes) -> int:
+    """The highest of some."""
+    number: int = _STRUCTS[held[0]].unpack_from(held, len(held) - held[0])[0]
+    return number
+
+
+def _has_number(held: bytes, number: int) -> bool:
+    if len(held) == 1 or number > _last_of(held):  # As with numbers that are given out in turn.
+        return False
+    numbers = _numbers_of(held)
+    return numbers[bisect_left(numbers, number)] == number
+
+
+def _with_number(held: bytes, number: int) -> bytes:
+    """With one more, as wide as that needs."""
+    size = _width_of(number)
+    if size <= held[0] and (len(held) == 1 or number > _last_of(held)):
+        return held + _STRUCTS[held[0]].pack(number)
+    numbers = _numbers_of(held)
+    if size > held[0]:
+        numbers = array(_TYPECODES[size], numbers)
     numbers.insert(bisect_left(numbers, number), number)
-    return numbers
+    return _bytes_of(numbers)
 
 
-def _place_of(numbers: array[int], member: bytes) -> int:
-    number = parse_int(member)
-    if number is None:
-        return -1
-    place = bisect_left(numbers, number)
-    return place if place < len(numbers) and numbers[place] == number else -1
-
-
-def _texts_of(numbers: array[int]) -> list[bytes]:
-    return [b"%d" % number for number in numbers]
+def _without_number(held: bytes, number: int) -> bytes:
+    """Without one that is there."""
+    numbers = _numbers_of(held)
+    del numbers[bisect_left(numbers, number)]
+    return _bytes_of(numbers)

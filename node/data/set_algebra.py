@@ -6,16 +6,17 @@ what lies beside it in the other, without a call for each member.
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import repeat
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .set import HASHTABLE, INTSET, SetValue, encoding_of
+from .table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...cluster.settings import Settings
-    from .table import Table
 
 
 _COMPARED_MAX: Final = 4  # Sets that a union compares chunk by chunk.
@@ -108,6 +109,9 @@ def difference_value(values: Sequence[SetValue], settings: Settings) -> SetValue
 def union_value(values: Sequence[SetValue], settings: Settings) -> SetValue:
     largest, *others = sorted(distinct(values), key=len, reverse=True)
     few = max(settings.set_max_intset_entries, settings.set_max_listpack_entries)
+    tables = [value.table for value in (largest, *others) if value.table is not None]
+    if others and len(largest) > few and len(tables) == 1 + len(others) <= _COMPARED_MAX:
+        return SetValue.of_table(reduce(Table.union, tables))
     if len(largest) <= few or 2 * sum(map(len, others)) > len(largest):
         members = union(values)
         return SetValue.of(members, encoding_of(members, settings))

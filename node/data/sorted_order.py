@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby, islice
+from operator import eq, gt
 from typing import Any, Final  # Any: chunks of any kind.
 
 CHUNK_MAX: Final = 512  # Elements,
@@ -29,6 +30,31 @@ def place_in(scores: Sequence[float], members: Sequence[bytes], score: float, me
     if low == len(scores) or scores[low] != score:
         return low
     return bisect_left(members, member, low, bisect_right(scores, score, low))
+
+
+def in_order(members: list[bytes], scores: list[float]) -> tuple[list[bytes], list[float]]:
+    """By score, and by member among those that have the same; takes the lists. Two sorts of plain
+    things take half as long as one of pairs."""
+    if any(map(gt, scores, islice(scores, 1, None))):
+        numbers = array("d", scores)
+        places = sorted(range(len(scores)), key=numbers.__getitem__)
+        members = [members[one] for one in places]
+        scores = list(map(numbers.__getitem__, places))
+    if not any(map(eq, scores, islice(scores, 1, None))):
+        return members, scores
+    start = 0
+    for score, some in groupby(scores):
+        stop = start + sum([1 for _ in some])
+        if stop == start + 1:
+            pass
+        elif score:
+            members[start:stop] = sorted(members[start:stop])
+        else:  # Of both signs, perhaps, which stay with their members.
+            pairs = sorted(zip(members[start:stop], scores[start:stop], strict=True))
+            members[start:stop] = [member for member, _ in pairs]
+            scores[start:stop] = [zero for _, zero in pairs]
+        start = stop
+    return members, scores
 
 
 class _Chunk:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack packs.
 
 import msgpack
 
 from .buckets import place_of
-from .sorted_order import CHUNK_MAX, Order, place_in
+from .packed import find_short, pack_one, pack_row, skip_short, unpack_row
+from .sorted_order import CHUNK_MAX, Order, in_order, place_in
 from .table import MISSING, Table, bytes_object_size, expected_size
 
 if TYPE_CHECKING:
@@ -30,13 +32,17 @@ SMALL_BYTES_MAX: Final = 64  # and bytes of the longest member, of what is kept 
 PART_ELEMENTS: Final = CHUNK_MAX
 PART_BYTES: Final = 64 << 10
 
-_FEW: Final = 0xA0  # Below it, the first byte of a packed list tells its length.
-_OBJECT_BYTES: Final = 56 + 33  # Of a small one: itself, and a byte string without its content.
+_OBJECT_BYTES: Final = 48  # Of a small one, beside its byte string.
 _LARGE_BYTES: Final = 1400  # Of a large one beside what depends on its elements,
 _ELEMENT_BYTES: Final = 24 + 8 + 8 + 3  # and of an element: number, places in the order, room left.
-_EMPTY: Final = b"\x90"  # What msgpack makes of an empty list.
 
-_CACHED: Final = 64  # Small sets that are kept opened: mostly the last few.
+# A small set is one byte string: how many elements, their scores as doubles, their members in a
+# row (`packed.py`), both in their order. So most is found without taking it apart. A snapshot has
+# it as msgpack's list of members and scores.
+_COUNTS: Final = [bytes([count]) for count in range(256)]
+_EMPTY: Final = _COUNTS[0]
+_DOUBLE: Final = Struct("d")
+_WIDTH: Final = _DOUBLE.size
 
 _pack: Any = msgpack.Packer(use_bin_type=True).pack
 _unpack: Any = msgpack.unpackb
@@ -44,56 +50,107 @@ _unpack: Any = msgpack.unpackb
 Pairs = list[tuple[bytes, float]]
 
 
-@lru_cache(_CACHED)
-def _opened(packed: bytes) -> tuple[tuple[bytes, ...], tuple[float, ...]]:
-    """Members in their order, and their scores, of a small set."""
-    flat: tuple[Any, ...] = _unpack(packed, use_list=False)
-    count = len(flat) // 2
-    return flat[:count], flat[count:]
+class _Large:
+    """Many elements: the same member objects in both."""
+
+    __slots__ = ("bytes", "order", "scores")
+
+    def __init__(self) -> None:
+        self.scores = Table[float]()
+        self.order = Order()
+        self.bytes = 0  # Of the members, as objects.
+
+    def copy(self) -> _Large:
+        other: _Large = _Large.__new__(_Large)
+        other.scores, other.order, other.bytes = self.scores.copy(), self.order.copy(), self.bytes
+        return other
+
+    def remove(self, member: bytes) -> bool:
+        score = self.scores.pop(member)
+        if score is MISSING:
+            return False
+        self.order.remove(score, member)
+        self.bytes -= bytes_object_size(len(member))
+        return True
+
+    def delete(self, start: int, stop: int) -> Pairs:
+        gone_scores, gone_members = self.order.delete(start, stop)
+        for member in gone_members:
+            self.scores.pop(member)
+        self.bytes -= sum([bytes_object_size(len(member)) for member in gone_members])
+        return list(zip(gone_members, gone_scores, strict=True))
+
+    @classmethod
+    def of(cls, scores: Iterable[float], members: list[bytes], *, is_ordered: bool) -> _Large:
+        """A new one of some elements. If a member comes twice it is good for nothing, and the
+        table has fewer than there are."""
+        made = cls()
+        numbers = array("d", scores)
+        # As they were given: there they are likely to lie beside each other in memory.
+        made.scores = Table.filled(members, numbers)
+        made.bytes = sum([len(member) + 48 & -16 for member in members])  # bytes_object_size.
+        if not is_ordered:
+            members, ordered = in_order(members, numbers.tolist())
+            numbers = array("d", ordered)
+        made._append(numbers, members)
+        return made
+
+    def extend(self, scores: array[float], members: list[bytes]) -> None:
+        """Elements behind all others, in order."""
+        put = self.scores.put
+        for member, score in zip(members, scores, strict=True):
+            put(member, score)
+        self.bytes += sum([len(member) + 48 & -16 for member in members])  # bytes_object_size.
+        self._append(scores, members)
+
+    def _append(self, scores: array[float], members: list[bytes]) -> None:
+        """To the order; the table has them."""
+        for start in range(0, len(members), CHUNK_MAX):
+            end = start + CHUNK_MAX
+            self.order.extend(scores[start:end], members[start:end])
 
 
 class SortedSet:
     """`is_listpack` tells what Redis would call its encoding, by its past and the settings then."""
 
-    __slots__ = ("_bytes", "_order", "_packed", "_scores", "is_listpack")
+    __slots__ = ("_held", "is_listpack")
 
     def __init__(self) -> None:
         self.is_listpack = True
-        # While small: members in their order, then their scores. None once it is large.
-        self._packed: bytes | None = _EMPTY
-        self._scores: Table[float] | None = None
-        self._order: Order | None = None
-        self._bytes = 0  # Of a large one's members, as objects.
+        self._held: bytes | _Large = _EMPTY  # Packed, and for good large once it does not fit.
 
     def __len__(self) -> int:
-        if self._scores is not None:
-            return len(self._scores)
-        assert self._packed is not None
-        return _count_of(self._packed)
+        held = self._held
+        return held[0] if isinstance(held, bytes) else len(held.scores)
 
     # --- Reading.
 
     def score(self, member: bytes) -> float | None:
         """The score of `member`, or None."""
-        if self._scores is not None:
-            return self._scores.get(member)
-        members, scores = _opened(self._packed)
-        return scores[members.index(member)] if member in members else None
+        held = self._held
+        if not isinstance(held, bytes):
+            return held.scores.get(member)
+        place, _ = _find(held, member)
+        return None if place < 0 else _score_at(held, place)
 
     def rank(self, member: bytes) -> int | None:
         """How many elements are before `member`, or None."""
-        if self._order is None:
-            members, _ = _opened(self._packed)
-            return members.index(member) if member in members else None
-        score = self.score(member)
-        return None if score is None else self._order.rank_of(score, member)
+        held = self._held
+        if isinstance(held, bytes):
+            place, _ = _find(held, member)
+            return None if place < 0 else place
+        score = held.scores.get(member)
+        return None if score is None else held.order.rank_of(score, member)
 
     def rank_of(self, score: float, member: bytes = b"") -> int:
         """How many elements are before (score, member), which need not be there itself."""
-        if self._order is not None:
-            return self._order.rank_of(score, member)
-        members, scores = _opened(self._packed)
-        return place_in(scores, members, score, member)
+        held = self._held
+        if not isinstance(held, bytes):
+            return held.order.rank_of(score, member)
+        scores = _scores_of(held)
+        if not member:
+            return bisect_left(scores, score)
+        return place_in(scores, _members_of(held), score, member)
 
     def lex_rank_of(self, member: bytes) -> int:
         """As `rank_of`, where all scores are the same; else it means little, as in Redis."""
@@ -101,30 +158,43 @@ class SortedSet:
 
     def pieces(self, start: int, stop: int) -> Iterator[Pairs]:
         """The elements with ranks from `start` to before `stop`, some at a time."""
-        if self._order is None:
-            yield self._small_slice(start, stop)
+        held = self._held
+        if isinstance(held, bytes):
+            yield _slice_of(held, start, stop)
         else:
-            for scores, members in self._order.pieces(start, min(stop, len(self))):
+            for scores, members in held.order.pieces(start, min(stop, len(self))):
                 yield list(zip(members, scores, strict=True))
 
     def slice(self, start: int, stop: int) -> Pairs:
         """The elements with ranks from `start` (not negative) to before `stop`."""
-        if self._order is None:
-            return self._small_slice(start, stop)
+        held = self._held
+        if isinstance(held, bytes):
+            return _slice_of(held, start, stop)
         return [pair for piece in self.pieces(start, stop) for pair in piece]
-
-    def _small_slice(self, start: int, stop: int) -> Pairs:
-        members, scores = _opened(self._packed)
-        return list(zip(members[start:stop], scores[start:stop], strict=True))
 
     def members(self, start: int, stop: int) -> list[bytes]:
         """Those of `slice` without their scores."""
-        if self._order is None:
-            return list(_opened(self._packed)[0][start:stop])
+        held = self._held
+        if isinstance(held, bytes):
+            return _members_of(held)[start:stop]
         found: list[bytes] = []
-        for _, members in self._order.pieces(start, min(stop, len(self))):
+        for _, members in held.order.pieces(start, min(stop, len(self))):
             found += members
         return found
+
+    def columns(self, start: int = 0, stop: int | None = None) -> tuple[list[bytes], list[float]]:
+        """The members of `slice` and their scores, of all elements if nothing is said."""
+        held = self._held
+        if isinstance(held, bytes):
+            return _members_of(held)[start:stop], _scores_of(held)[start:stop].tolist()
+        members: list[bytes] = []
+        scores: list[float] = []
+        end = len(held.scores)
+        pieces = held.order.pieces(start, end if stop is None else min(stop, end))
+        for more_scores, more_members in pieces:
+            members += more_members
+            scores += more_scores
+        return members, scores
 
     def items(self) -> Iterator[tuple[bytes, float]]:
         """All elements in their order; it stands no writes meanwhile."""
@@ -133,9 +203,10 @@ class SortedSet:
     def page(self, cursor: int, count: int) -> tuple[int, Pairs]:
         """The next cursor, 0 at the end, and about `count` elements from `cursor` on, by hash; a
         small one comes at once. It depends on nothing but the elements."""
-        table = self._scores
-        if table is None:
-            return 0, self.slice(0, len(self))
+        held = self._held
+        if isinstance(held, bytes):
+            return 0, _slice_of(held, 0, held[0])
+        table = held.scores
         after, found = table.page(cursor, count)
         if after and found:
             ordered = sorted([(place_of(pair[0]), pair) for pair in found])
@@ -151,55 +222,61 @@ class SortedSet:
     def put(self, member: bytes, score: float, settings: Settings) -> float | None:
         """Set the score of a member; what it was, None of a new one. The same one stays as it is,
         sign of zero included."""
-        if self._packed is not None:
-            return self._put_small(self._packed, member, score, settings)
-        assert self._scores is not None
-        assert self._order is not None
-        before = self._scores.get(member)
+        held = self._held
+        if isinstance(held, bytes):
+            return self._put_small(held, member, score, settings)
+        before = held.scores.get(member)
         if before == score:
             return before
         if self.is_listpack:
             if before is None:
-                self._name(member, settings)
+                self._name(len(held.scores), member, settings)
             score = self._kept(score)
-        self._scores.put(member, score)
+        held.scores.put(member, score)
         if before is None:
-            self._bytes += bytes_object_size(len(member))
+            held.bytes += bytes_object_size(len(member))
         else:
             # The table has the object of before as its key: both share it.
-            member = self._order.remove(before, member)
-        self._order.add(score, member)
+            member = held.order.remove(before, member)
+        held.order.add(score, member)
         return before
 
     def _put_small(
-        self, packed: bytes, member: bytes, score: float, settings: Settings
+        self, held: bytes, member: bytes, score: float, settings: Settings
     ) -> float | None:
-        before: float | None = None
-        members, scores = _opened(packed)
-        if member in members:
-            at = members.index(member)
-            before = scores[at]
-            if before == score:
-                return before
-            members, scores = members[:at] + members[at + 1 :], scores[:at] + scores[at + 1 :]
-        elif len(members) == SMALL_MAX or len(member) > SMALL_BYTES_MAX:
-            self._grow(scores, list(members))
+        place, at = _find(held, member)
+        if place >= 0:
+            return self._change_small(held, place, at, score)
+        count = held[0]
+        if count == SMALL_MAX or len(member) > SMALL_BYTES_MAX:
+            self._grow(_scores_of(held), _members_of(held))
             return self.put(member, score, settings)
-        else:
-            self._name(member, settings)
+        self._name(count, member, settings)
+        self._held = _with(held, member, self._kept(score))
+        return None
+
+    def _change_small(self, held: bytes, place: int, at: int, score: float) -> float:
+        before = _score_at(held, place)
+        if before == score:
+            return before
         score = self._kept(score)
-        at = place_in(scores, members, score, member)
-        self._packed = _pack(
-            (*members[:at], member, *members[at:], *scores[:at], score, *scores[at:])
-        )
+        if (place == 0 or _score_at(held, place - 1) < score) and (
+            place == held[0] - 1 or score < _score_at(held, place + 1)
+        ):  # It stays between its neighbours.
+            start = 1 + _WIDTH * place
+            self._held = b"".join((held[:start], _DOUBLE.pack(score), held[start + _WIDTH :]))
+        else:
+            member = held[at + 2 : at + 2 + held[at + 1]]
+            self._held = _with(_without(held, place, at), member, score)
         return before
 
-    def _name(self, member: bytes, settings: Settings) -> None:
-        """Another member comes: decide what Redis would call the encoding then."""
-        self.is_listpack = self.is_listpack and (
-            len(self) < settings.zset_max_listpack_entries
-            and len(member) <= settings.zset_max_listpack_value
-        )
+    def _name(self, count: int, member: bytes, settings: Settings) -> None:
+        """Another member comes to so many: decide what Redis would call the encoding then."""
+        if (
+            count >= settings.zset_max_listpack_entries
+            or len(member) > settings.zset_max_listpack_value
+        ):
+            self.is_listpack = False
 
     def _kept(self, score: float) -> float:
         """Redis's listpack knows no -0."""
@@ -207,106 +284,108 @@ class SortedSet:
 
     def remove(self, member: bytes) -> bool:
         """Take a member out; whether it was there."""
-        if self._packed is not None:
-            members, scores = _opened(self._packed)
-            if member not in members:
-                return False
-            at = members.index(member)
-            self._packed = _pack(members[:at] + members[at + 1 :] + scores[:at] + scores[at + 1 :])
-            return True
-        assert self._scores is not None
-        assert self._order is not None
-        score = self._scores.pop(member)
-        if score is MISSING:
+        held = self._held
+        if not isinstance(held, bytes):
+            return held.remove(member)
+        place, at = _find(held, member)
+        if place < 0:
             return False
-        self._order.remove(score, member)
-        self._bytes -= bytes_object_size(len(member))
+        self._held = _without(held, place, at)
         return True
 
     def delete(self, start: int, stop: int) -> Pairs:
         """Take out the elements with ranks from `start` to before `stop`, all there; what they
         were."""
-        if self._packed is not None:
-            members, scores = _opened(self._packed)
-            self._packed = _pack(members[:start] + members[stop:] + scores[:start] + scores[stop:])
-            return list(zip(members[start:stop], scores[start:stop], strict=True))
-        assert self._scores is not None
-        assert self._order is not None
-        if (stop - start) * 2 > len(self):
+        held = self._held
+        if isinstance(held, bytes):
+            return self._delete_small(held, start, stop)
+        if (stop - start) * 2 > len(held.scores):
             # Most of them: what stays is put together anew.
-            pairs = self.slice(0, len(self))
-            left = pairs[:start] + pairs[stop:]
-            self._grow([score for _, score in left], [member for member, _ in left])
-            return pairs[start:stop]
-        gone_scores, gone_members = self._order.delete(start, stop)
-        for member in gone_members:
-            self._scores.pop(member)
-        self._bytes -= sum([bytes_object_size(len(member)) for member in gone_members])
-        return list(zip(gone_members, gone_scores, strict=True))
+            members, scores = self.columns()
+            gone = list(zip(members[start:stop], scores[start:stop], strict=True))
+            del members[start:stop], scores[start:stop]
+            self._grow(scores, members)
+            return gone
+        return held.delete(start, stop)
+
+    def _delete_small(self, held: bytes, start: int, stop: int) -> Pairs:
+        if stop - start == 1:
+            at = skip_short(held, 1 + _WIDTH * held[0], start)
+            self._held = _without(held, start, at)
+            return [(held[at + 2 : at + 2 + held[at + 1]], _score_at(held, start))]
+        members = _members_of(held)
+        scores = _scores_of(held)
+        self._held = _packed(scores[:start] + scores[stop:], members[:start] + members[stop:])
+        return list(zip(members[start:stop], scores[start:stop], strict=True))
 
     def _grow(self, scores: Iterable[float], members: list[bytes]) -> None:
         """Become large, which is for good, with these elements, in order."""
-        self._packed = None
-        self._scores = Table()
-        self._order = Order()
-        self._bytes = 0
-        self._extend(array("d", scores), members)
-
-    def _extend(self, scores: array[float], members: list[bytes]) -> None:
-        assert self._scores is not None
-        assert self._order is not None
-        put = self._scores.put
-        for member, score in zip(members, scores, strict=True):
-            put(member, score)
-        self._bytes += sum([bytes_object_size(len(member)) for member in members])
-        for start in range(0, len(members), CHUNK_MAX):
-            end = start + CHUNK_MAX
-            self._order.extend(scores[start:end], members[start:end])
+        self._held = _Large.of(scores, members, is_ordered=True)
 
     # --- Whole sets, for TYPES.
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[bytes, float]], settings: Settings) -> SortedSet:
         """One with these elements, in any order, no member twice; named by what is in it."""
-        ordered = sorted([(score, member) for member, score in pairs])
-        longest = max([len(member) for _, member in ordered], default=0)
+        some = list(pairs)
+        return cls.of_two([one for one, _ in some], [score for _, score in some], settings)
+
+    @classmethod
+    def of_two(cls, members: list[bytes], scores: list[float], settings: Settings) -> SortedSet:
+        """The same of members and as many scores; takes the lists. If a member of more than
+        SMALL_MAX comes twice it is good for nothing, and has fewer than were given."""
+        longest = max(map(len, members), default=0)
         made = cls()
         made.is_listpack = (
-            len(ordered) <= settings.zset_max_listpack_entries
+            len(members) <= settings.zset_max_listpack_entries
             and longest <= settings.zset_max_listpack_value
         )
-        members = [member for _, member in ordered]
-        scores = [made._kept(score) for score, _ in ordered]
-        if len(ordered) <= SMALL_MAX and longest <= SMALL_BYTES_MAX:
-            made._packed = _pack(members + scores)
+        if made.is_listpack:
+            scores = [made._kept(score) for score in scores]
+        if len(members) <= SMALL_MAX and longest <= SMALL_BYTES_MAX:
+            members, scores = in_order(members, scores)
+            made._held = _packed(array("d", scores), members)
         else:
-            made._grow(scores, members)
+            made._held = _Large.of(scores, members, is_ordered=False)
         return made
+
+    def part(self, start: int, stop: int, settings: Settings) -> SortedSet:
+        """A new one with the elements of `slice`."""
+        count = len(self)
+        if start == 0 and stop >= count > max(settings.zset_max_listpack_entries, SMALL_MAX):
+            made = self.copy()
+            made.is_listpack = False
+            return made
+        return SortedSet.of_two(*self.columns(start, stop), settings)
 
     def copy(self) -> SortedSet:
         other: SortedSet = SortedSet.__new__(SortedSet)
         other.is_listpack = self.is_listpack
-        other._packed = self._packed
-        other._bytes = self._bytes
-        other._scores = None if self._scores is None else self._scores.copy()
-        other._order = None if self._order is None else self._order.copy()
+        held = self._held
+        other._held = held if isinstance(held, bytes) else held.copy()
         return other
 
     def take_apart(self) -> Iterator[list[Any]]:
         """What nobody needs any more, to be emptied a piece at a time; it cannot be used again."""
-        for large in (self._scores, self._order):
-            if large is not None:
-                yield from large.take_apart()
+        held = self._held
+        if not isinstance(held, bytes):
+            yield from held.scores.take_apart()
+            yield from held.order.take_apart()
 
     @property
     def size_bytes(self) -> int:
-        if self._packed is not None:
-            return _OBJECT_BYTES + len(self._packed)
-        count = len(self)
-        return _LARGE_BYTES + self._bytes + count * _ELEMENT_BYTES + expected_size(count)
+        held = self._held
+        if isinstance(held, bytes):
+            # As `bytes_object_size`, without the call: this is asked twice for every change.
+            return _OBJECT_BYTES + (len(held) + 48 & -16)
+        count = len(held.scores)
+        return _LARGE_BYTES + held.bytes + count * _ELEMENT_BYTES + expected_size(count)
 
     def pack(self) -> Any:
-        return [self.is_listpack, self._packed]
+        held = self._held
+        if not isinstance(held, bytes):
+            return [self.is_listpack, None]
+        return [self.is_listpack, _pack([*_members_of(held), *_scores_of(held)])]
 
     @classmethod
     def unpack(cls, packed: Any) -> SortedSet:
@@ -315,17 +394,20 @@ class SortedSet:
         if small is None:
             made._grow((), [])
         else:
-            made._packed = small
+            flat = _unpack(small)
+            count = len(flat) // 2
+            made._held = _packed(array("d", flat[count:]), flat[:count])
         return made
 
     def parts(self) -> Iterator[Any]:
         """[scores, member, member ...], in order, cut by the elements alone."""
-        if self._order is None:
+        held = self._held
+        if isinstance(held, bytes):
             return
         scores: array[float] = array("d")
         members: list[bytes] = []
         size = 0
-        for more_scores, more_members in self._order.pieces(0, len(self)):
+        for more_scores, more_members in held.order.pieces(0, len(self)):
             for score, member in zip(more_scores, more_members, strict=True):
                 scores.append(score)
                 members.append(member)
@@ -338,9 +420,11 @@ class SortedSet:
 
     def extend(self, part: Any) -> None:
         """Take one of another set's `parts`, in their order."""
+        held = self._held
+        assert not isinstance(held, bytes), "a small one comes in one part"
         scores = array("d")
         scores.frombytes(part[0])
-        self._extend(_little_endian(scores), part[1:])
+        held.extend(_little_endian(scores), part[1:])
 
 
 def _little_endian(scores: array[float]) -> array[float]:
@@ -349,8 +433,56 @@ def _little_endian(scores: array[float]) -> array[float]:
     return scores
 
 
-def _count_of(packed: bytes) -> int:
-    """How many elements a packed list of members and scores holds, by its first bytes."""
-    if packed[0] < _FEW:
-        return (packed[0] & 15) >> 1
-    return int.from_bytes(packed[1:3], "big") >> 1
+# --- What a small one is packed into.
+
+
+def _packed(scores: array[float], members: Sequence[bytes]) -> bytes:
+    return b"".join((_COUNTS[len(members)], scores.tobytes(), pack_row(members)))
+
+
+def _scores_of(held: bytes) -> array[float]:
+    return array("d", held[1 : 1 + _WIDTH * held[0]])
+
+
+def _score_at(held: bytes, place: int) -> float:
+    score: float = _DOUBLE.unpack_from(held, 1 + _WIDTH * place)[0]
+    return score
+
+
+def _members_of(held: bytes) -> list[bytes]:
+    count = held[0]
+    return unpack_row(held[1 + _WIDTH * count :], count)
+
+
+def _slice_of(held: bytes, start: int, stop: int) -> Pairs:
+    return list(zip(_members_of(held)[start:stop], _scores_of(held)[start:stop], strict=True))
+
+
+def _find(held: bytes, member: bytes) -> tuple[int, int]:
+    """The rank of a member, and where that begins; negative if it is not there."""
+    count = held[0]
+    return find_short(held, member, 1 + _WIDTH * count, len(held), count)
+
+
+def _with(held: bytes, member: bytes, score: float) -> bytes:
+    """With one more."""
+    count = held[0]
+    start = 1 + _WIDTH * count
+    if not count or score > _score_at(held, count - 1):
+        place, at = count, len(held)
+    else:
+        scores = _scores_of(held)
+        place = bisect_left(scores, score)
+        if scores[place] == score:
+            place = place_in(scores, _members_of(held), score, member)
+        at = skip_short(held, start, place)
+    score_at = 1 + _WIDTH * place
+    scores_before = (_COUNTS[count + 1], held[1:score_at], _DOUBLE.pack(score))
+    return b"".join((*scores_before, held[score_at:at], pack_one(member), held[at:]))
+
+
+def _without(held: bytes, place: int, at: int) -> bytes:
+    """Without the element of a rank, whose member begins at `at`."""
+    score_at = 1 + _WIDTH * place
+    rest = (held[score_at + _WIDTH : at], held[at + 2 + held[at + 1] :])
+    return b"".join((_COUNTS[held[0] - 1], held[1:score_at], *rest))

@@ -9,9 +9,11 @@ chunk is never changed while a copy shares it (`Owner`). Only the last one grows
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any  # What msgpack unpacks.
+from itertools import chain, islice
+from struct import Struct
+from typing import Any, NamedTuple  # Any: what msgpack unpacks.
 
 import msgpack
 
@@ -30,7 +32,11 @@ CHUNK_BYTES = 255  # One without its entries; two numbers for its ids included.
 FIELD_BYTES = 48  # The name of a field beside its bytes.
 
 _LISTPACK_BYTES = 7  # Of an empty one.
+_NUMBER_BEGINS = frozenset(bytes((byte,)) for byte in b"-0123456789")
 
+_ARRAY_16 = Struct(">BH")  # How msgpack begins an array.
+
+_unpack: Any = msgpack.unpackb
 _pack_entry = msgpack.Packer(use_bin_type=True).pack
 
 
@@ -41,6 +47,26 @@ def id_of(ms: int, sequence: int) -> int:
 def id_text(id_: int) -> bytes:
     """As replies have it."""
     return b"%d-%d" % (id_ >> 64, id_ & PART_MAX)
+
+
+class Some(NamedTuple):
+    """Several entries of one chunk."""
+
+    ms: int
+    rows: Sequence[Any]  # (ms since that, sequence, ...)
+    flats: list[list[bytes]]  # Fields and values of each.
+
+    def ids(self) -> list[int]:
+        ms = self.ms
+        return [(ms + row[0]) << 64 | row[1] for row in self.rows]
+
+    def texts(self) -> list[bytes]:
+        """The ids as replies have them."""
+        ms = self.ms
+        return [b"%d-%d" % (ms + row[0], row[1]) for row in self.rows]
+
+    def first(self, count: int) -> Some:
+        return Some(self.ms, self.rows[:count], self.flats[:count])
 
 
 class Chunk:
@@ -57,7 +83,7 @@ class Chunk:
         self.fields = fields  # Of its first entry; others that have the same do not repeat them.
         # What they would take in Redis, but for the counts of entries, which change.
         self.listpack_bytes = _LISTPACK_BYTES + _int_bytes(len(fields)) + _int_bytes(0)
-        self.listpack_bytes += sum(map(_text_bytes, fields))
+        self.listpack_bytes += _texts_bytes(fields)
         # Per entry, one behind the other: (ms since `first`, sequence, *values), or a tuple of
         # fields and values in place of the values.
         self.data: bytes | bytearray = bytearray()
@@ -77,27 +103,33 @@ class Chunk:
         entries = self.count + self.deleted
         if entries >= CHUNK_ENTRIES_MAX or 0 < entries_max <= entries:
             return True
-        size = self.listpack_bytes + _int_bytes(self.count) + _int_bytes(self.deleted) + more_bytes
+        size = self.listpack_bytes + more_bytes
+        if entries <= 127:
+            size += 4
+        else:
+            size += _int_bytes(self.count) + _int_bytes(self.deleted)
         return size >= CHUNK_BYTES_MAX or 0 < bytes_max <= size
 
     def append(self, id_: int, pairs: Sequence[bytes]) -> int:
         """Add an entry of fields and values, one after the other; the bytes it takes."""
-        ms, sequence = (id_ >> 64) - (self.first >> 64), id_ & PART_MAX
-        values = pairs[1::2]
-        is_same = tuple(pairs[::2]) == self.fields
-        packed = _pack_entry((ms, sequence, *values) if is_same else (ms, sequence, tuple(pairs)))
-        if not isinstance(self.data, bytearray):
-            self.data = bytearray(self.data)
-        self.data += packed
+        first = self.first
+        ms, sequence = (id_ >> 64) - (first >> 64), id_ & PART_MAX
+        more = sequence - (first & PART_MAX)
+        # Flags, both parts of the id, and at its end the number of items of the entry.
+        size = 2 + _int_bytes(ms) + (2 if more == 0 else _int_bytes(more))
+        if tuple(pairs[::2]) == self.fields:
+            values = pairs[1::2]
+            packed = _pack_entry((ms, sequence, *values))
+            size += _texts_bytes(values) + (2 if len(values) < 125 else _int_bytes(len(values) + 3))
+        else:
+            packed = _pack_entry((ms, sequence, tuple(pairs)))
+            size += _int_bytes(len(pairs) // 2) + _texts_bytes(pairs) + _int_bytes(len(pairs) + 4)
+        if isinstance(self.data, bytearray):
+            self.data += packed
+        else:
+            self.data = bytearray(self.data + packed)
         self.last = id_
         self.count += 1
-        # Flags, both parts of the id, and at its end the number of items of the entry.
-        size = 2 + _int_bytes(ms) + _int_bytes(sequence - (self.first & PART_MAX))
-        if is_same:
-            size += sum(map(_text_bytes, values)) + _int_bytes(len(values) + 3)
-        else:
-            size += _int_bytes(len(values)) + sum(map(_text_bytes, pairs))
-            size += _int_bytes(len(pairs) + 4)
         self.listpack_bytes += size
         return len(packed)
 
@@ -123,12 +155,57 @@ class Chunk:
             else:
                 yield id_, list(third)
 
+    def some(self, start: int, end: int) -> Some:
+        """As `entries`, all at once: for who wants most of them."""
+        ms = self.first >> 64
+        rows: Sequence[Any] = _unpack(_ARRAY_16.pack(0xDC, self.count) + self.data, use_list=False)
+        if start > self.first or end < self.last:
+            low = bisect_left(rows, ((start >> 64) - ms, start & PART_MAX))
+            rows = rows[low : bisect_left(rows, ((end >> 64) - ms, (end & PART_MAX) + 1))]
+        fields = self.fields
+        are_same = all(type(row[2]) is bytes for row in rows)
+        if are_same and len(fields) == 1:
+            field = fields[0]
+            flats = [[field, row[2]] for row in rows]
+        elif are_same:
+            flats = [list(chain.from_iterable(zip(fields, row[2:], strict=True))) for row in rows]
+        else:
+            flats = [flat for _, flat in self.entries(start, end)]
+        return Some(ms, rows, flats)
+
+    def find(self, id_: int) -> tuple[int, int] | None:
+        """Where the entry of that id begins and ends in `data`."""
+        if self.count == 1 and not self.deleted:
+            return (0, len(self.data)) if id_ == self.first else None
+        if not self.first <= id_ <= self.last:
+            return None
+        start = 0
+        for one, end in self.ids():
+            if one >= id_:
+                return (start, end) if one == id_ else None
+            start = end
+        return None
+
+    def remove(self, start: int, end: int, count: int) -> None:
+        """Take out so many entries, which lie from `start` to before `end` in `data`."""
+        if isinstance(self.data, bytearray):
+            del self.data[start:end]
+        else:
+            self.data = self.data[:start] + self.data[end:]
+        self.count -= count
+        self.deleted += count
+
     def ids(self) -> Iterator[tuple[int, int]]:
         """Ids with the places where their entries end in `data`."""
         ms = self.first >> 64
         unpacker = _unpacked(self.data)
         for entry in unpacker:
             yield (ms + entry[0]) << 64 | entry[1], unpacker.tell()
+
+    def last_id(self) -> int:
+        """Of the entries that are there, of which there is at least one."""
+        rows = _unpack(_ARRAY_16.pack(0xDC, self.count) + self.data, use_list=False)
+        return ((self.first >> 64) + int(rows[-1][0])) << 64 | int(rows[-1][1])
 
 
 def _unpacked(data: bytes | bytearray) -> msgpack.Unpacker:
@@ -204,6 +281,14 @@ class Stream:
         for number in numbers:
             yield from self.chunks[number].entries(start, end, is_reverse=is_reverse)
 
+    def many(self, start: int = 0, end: int = ID_MAX) -> Iterator[Some]:
+        """As `entries`, chunk by chunk."""
+        if start > end or not self.length:
+            return
+        for number in range(self._number_of(start), self._number_of(end) + 1):
+            if self.chunks[number].count:
+                yield self.chunks[number].some(start, end)
+
     def find_entries(self, ids: Iterable[int]) -> Iterator[tuple[int, list[bytes] | None]]:
         """Each id with its fields and values, None if it is not there. Ids that rise cost one look
         at each of their chunks. Nothing may be changed meanwhile."""
@@ -218,13 +303,21 @@ class Stream:
 
     def _number_of(self, id_: int) -> int:
         """The chunk that `id_` is in, or would be in."""
+        if len(self.chunks) < 2:
+            return 0
         return max(bisect_right(self.chunks, id_, key=_first_of) - 1, 0)
 
     # --- Writing.
 
     def append(self, id_: int, pairs: Sequence[bytes], bytes_max: int, entries_max: int) -> None:
         """Add an entry above all others. The bounds are of nodes, as `stream-node-max-...` say."""
-        chunk = self._chunk_for(id_, pairs, bytes_max, entries_max)
+        chunks = self.chunks
+        if not chunks or chunks[-1].is_full(sum(map(len, pairs)), bytes_max, entries_max):
+            chunk = self._add_chunk(id_, pairs)
+        else:
+            chunk = chunks[-1]
+            if chunk.owner is not self.owner:
+                chunk = self._own(len(chunks) - 1)
         self.owner.bytes += chunk.append(id_, pairs)
         self.length += 1
         self.added += 1
@@ -232,15 +325,10 @@ class Stream:
         if self.length == 1:
             self.first_id = id_
 
-    def _chunk_for(
-        self, id_: int, pairs: Sequence[bytes], bytes_max: int, entries_max: int
-    ) -> Chunk:
+    def _add_chunk(self, id_: int, pairs: Sequence[bytes]) -> Chunk:
         chunks = self.chunks
-        if chunks:
-            if not chunks[-1].is_full(sum(map(len, pairs)), bytes_max, entries_max):
-                return self._own(len(chunks) - 1)
-            if chunks[-1].owner is self.owner:
-                chunks[-1].data = bytes(chunks[-1].data)  # It keeps no room to grow any more.
+        if chunks and chunks[-1].owner is self.owner:
+            chunks[-1].data = bytes(chunks[-1].data)  # It keeps no room to grow any more.
         fields = tuple(pairs[::2])
         if chunks and chunks[-1].fields == fields:
             fields = chunks[-1].fields  # One tuple for both.
@@ -251,24 +339,22 @@ class Stream:
 
     def delete(self, id_: int) -> bool:
         """Whether the entry was there."""
-        if not self.chunks:
+        if not self.first_id <= id_ <= self.top_id or not self.length:
             return False
         number = self._number_of(id_)
-        start = 0
-        for one, end in self.chunks[number].ids():
-            if one == id_:
-                break
-            start = end
-        else:
+        found = self.chunks[number].find(id_)
+        if found is None:
             return False
         if self.chunks[number].count == 1:
             self._drop_chunks(number, number + 1)
         else:
-            self._cut(number, start, end, 1)
+            self._cut(number, *found, 1)
         self.length -= 1
         self.max_deleted_id = max(self.max_deleted_id, id_)
-        if id_ in (self.first_id, self.top_id):
-            self._find_ends()
+        if id_ == self.first_id or not self.length:
+            self._find_first()
+        if id_ == self.top_id:
+            self._find_last()
         return True
 
     def trim_to_length(self, length: int, *, is_exact: bool, limit: int) -> int:
@@ -306,16 +392,17 @@ class Stream:
 
     def _trim_chunk(self, number: int, count: int) -> None:
         """Remove the first `count` entries of a chunk, which stays even if that is all of them."""
-        ends = [end for _, end in self.chunks[number].ids()]
         if count:
-            self._cut(number, 0, ends[count - 1], count)
+            _, end = next(islice(self.chunks[number].ids(), count - 1, None))
+            self._cut(number, 0, end, count)
             self.length -= count
 
     def _finish_trim(self, gone: int, before: int) -> int:
         """`gone` chunks at the front are counted out already."""
-        self._drop_chunks(0, gone)
+        if gone:
+            self._drop_chunks(0, gone)
         if self.length != before:
-            self._find_ends()
+            self._find_first()
         return before - self.length
 
     def _own(self, number: int) -> Chunk:
@@ -327,11 +414,7 @@ class Stream:
 
     def _cut(self, number: int, start: int, end: int, count: int) -> None:
         """Remove `count` entries between two places of a chunk's data."""
-        chunk = self._own(number)
-        data = chunk.data
-        chunk.data = bytes(data[:start]) + bytes(data[end:])
-        chunk.count -= count
-        chunk.deleted += count
+        self._own(number).remove(start, end, count)
         self.owner.bytes -= end - start
 
     def _drop_chunks(self, start: int, end: int) -> None:
@@ -356,16 +439,19 @@ class Stream:
             return 0
         return sum([FIELD_BYTES + len(field) for field in fields])
 
-    def _find_ends(self) -> None:
-        """Set the ids of the first and the last entry, after some were removed."""
-        self.first_id = self.top_id = 0
-        if not self.length:
-            return
-        first = next(one for one in self.chunks if one.count)
-        last = next(one for one in reversed(self.chunks) if one.count)
-        self.first_id = next(first.ids())[0]
-        for id_, _ in last.ids():
-            self.top_id = id_
+    def _find_first(self) -> None:
+        """Set the id of the first entry, after some were removed; of the last, if none is left."""
+        if self.length:
+            first = next(one for one in self.chunks if one.count)
+            self.first_id, _ = next(first.ids())
+        else:
+            self.first_id = self.top_id = 0
+
+    def _find_last(self) -> None:
+        """Set the id of the last entry, after it was removed; 0 if none is left."""
+        self.top_id = 0
+        if self.length:
+            self.top_id = next(one for one in reversed(self.chunks) if one.count).last_id()
 
     # --- Groups.
 
@@ -425,6 +511,8 @@ class Stream:
 def _int_bytes(number: int) -> int:
     if 0 <= number <= 127:
         return 2
+    if 0 <= number <= 4095:
+        return 3
     number = (number + (1 << 63) & PART_MAX) - (1 << 63)  # As 64 bits with a sign.
     if -4096 <= number <= 4095:
         return 3
@@ -434,9 +522,20 @@ def _int_bytes(number: int) -> int:
     return 10
 
 
+def _texts_bytes(texts: Sequence[bytes]) -> int:
+    size = 0
+    for text in texts:
+        length = len(text)
+        if length < 64 and text[:1] not in _NUMBER_BEGINS:
+            size += length + 2  # What most are.
+        else:
+            size += _text_bytes(text)
+    return size
+
+
 def _text_bytes(text: bytes) -> int:
     length = len(text)
-    if 0 < length <= 20 and (text[0] == 45 or 48 <= text[0] <= 57):  # A minus or a digit.
+    if 0 < length <= 20 and text[:1] in _NUMBER_BEGINS:
         number = _int_of(text)
         if number is not None:
             return _int_bytes(number)

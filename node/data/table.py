@@ -9,7 +9,8 @@ snapshots keep both. What is counted follows from the elements alone, for the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar  # Any: what msgpack packs.
@@ -20,6 +21,7 @@ from .buckets import HASH_BITS, HASH_MAX, place_of, places_of
 
 CHUNK_MAX: Final = 341  # As many as fit in a dict of 512 places.
 FILLED: Final = 256  # Of chunks made all at once: so many elements at most, on the average.
+DEEP: Final = 64  # Of a table that is filled all at once: so many, on the average, tell its chunks.
 MERGED_MAX: Final = 170  # Two neighbours that hold no more than this together become one.
 PART_BYTES: Final = 64 << 10
 SPARSE: Final = 16  # The directory grows only while there are this many elements for each place.
@@ -131,9 +133,11 @@ class Table(Generic[V]):
         while FILLED << bits < len(keys):
             bits += 1
         shift = HASH_BITS - bits
-        dicts: list[dict[bytes, V]] = [{} for _ in range(1 << bits)]
+        # Lists first: a dict that is grown all at once takes half of the time.
+        lists: list[list[bytes]] = [[] for _ in range(1 << bits)]
         for key, place in zip(keys, places_of(keys), strict=True):
-            dicts[place >> shift][key] = value
+            lists[place >> shift].append(key)
+        dicts = [dict.fromkeys(some, value) for some in lists]
         table._set_bits(bits)
         table._chunks = [Chunk(bits, table._owner, values) for values in dicts]
         table._deepest = len(dicts)
@@ -147,6 +151,66 @@ class Table(Generic[V]):
                 place = index << shift
                 table._split(place, table._chunks[place >> table._shift])
         return table
+
+    @classmethod
+    def filled(cls, keys: Sequence[bytes], values: Iterable[V]) -> Table[V]:
+        """A new one of keys with these values, the same as by as many `put`. They are different:
+        if not, it has fewer than there are keys, and is good for nothing."""
+        table = cls()
+        places = list(places_of(keys))
+        # Its chunks, by the bits of hashes that are enough to tell the deepest of them apart.
+        bits = max(len(keys) // DEEP, 1).bit_length()
+        shift = HASH_BITS - bits
+        counts = [0] * (1 << bits)
+        for place, count in Counter([place >> shift for place in places]).items():
+            counts[place] = count
+        dicts: list[dict[bytes, V]] = []
+        chunks: list[tuple[int, dict[bytes, V]]] = []
+        for width in _widths(counts):
+            chunks.append((bits + 1 - width.bit_length(), {}))
+            dicts += [chunks[-1][1]] * width
+        for key, place, value in zip(keys, places, values, strict=True):
+            dicts[place >> shift][key] = value
+        table._take(chunks, sum([len(key) + 48 & -16 for key in keys]))
+        return table
+
+    @classmethod
+    def union(cls, first: Table[V], second: Table[V]) -> Table[V]:
+        """A new one with what is in either of two; keys of both have the value of the second."""
+        table = cls()
+        chunks: list[tuple[int, dict[bytes, V]]] = []
+        keys_bytes = place = 0
+        while place <= HASH_MAX:
+            bits = min(first._bits_at(place), second._bits_at(place))
+            end = place + (1 << (HASH_BITS - bits))
+            values = first._between(place, end)
+            values.update(second._between(place, end))
+            chunks.append((bits, values))
+            keys_bytes += sum([len(key) + 48 & -16 for key in values])  # bytes_object_size.
+            place = end
+        table._take(chunks, keys_bytes)
+        return table
+
+    def _take(self, chunks: Sequence[tuple[int, dict[bytes, V]]], keys_bytes: int) -> None:
+        """Into an empty one: bits and elements of its chunks, in their order."""
+        bits = max([one for one, _ in chunks])
+        self._set_bits(bits)
+        self._chunks = []
+        for own, values in chunks:
+            self._chunks += [Chunk(own, self._owner, values)] * (1 << bits - own)
+        self._deepest = sum([own == bits for own, _ in chunks])
+        self._count = sum([len(values) for _, values in chunks])
+        self._bytes = TABLE_BYTES + keys_bytes
+        for _, values in chunks:
+            self._know(values)
+        place = 0
+        while place <= HASH_MAX:
+            # More bits were not looked at before.
+            while len((chunk := self._chunks[place >> self._shift]).values) > CHUNK_MAX:
+                if chunk.bits == self._bits and (SPARSE << self._bits) > self._count:
+                    break
+                self._split(place, chunk)
+            place += 1 << (HASH_BITS - chunk.bits)
 
     def __len__(self) -> int:
         return self._count
@@ -249,6 +313,9 @@ class Table(Generic[V]):
             else:
                 yield other
             place = end
+
+    def _bits_at(self, place: int) -> int:
+        return self._chunks[place >> self._shift].bits
 
     def _between(self, place: int, end: int) -> dict[bytes, V]:
         found: dict[bytes, V] = {}
@@ -404,8 +471,8 @@ class Table(Generic[V]):
             self._deepest = 0
         bit = 1 << (HASH_BITS - 1 - chunk.bits)
         halves: tuple[dict[bytes, V], dict[bytes, V]] = ({}, {})
-        for key, value in chunk.values.items():
-            halves[place_of(key) & bit != 0][key] = value
+        for at, (key, one) in zip(places_of(chunk.values), chunk.values.items(), strict=True):
+            halves[at & bit != 0][key] = one
         self._forget(chunk.values)
         for values, side in zip(halves, (place & ~bit, place | bit), strict=True):
             self._put_chunk(side, Chunk(chunk.bits + 1, self._owner, values))
@@ -450,6 +517,23 @@ class Table(Generic[V]):
     def _forget(self, values: dict[bytes, V]) -> None:
         self._bytes -= CHUNK_BYTES + _dict_size(len(values))
         self._overfull -= len(values) > CHUNK_MAX
+
+
+def _widths(counts: list[int]) -> Iterator[int]:
+    """How many places of a directory each chunk has, when so many elements lie at each: a half of
+    the directory is one chunk, or cut in halves, and so on."""
+    sums = [counts]  # Of pairs of places, of pairs of those, up to all.
+    while len(sums[-1]) > 1:
+        below = sums[-1]
+        sums.append([below[place] + below[place + 1] for place in range(0, len(below), 2)])
+    place = 0
+    while place < len(counts):
+        # The largest piece that begins here and is not too full.
+        level = (place & -place).bit_length() - 1 if place else len(sums) - 1
+        while level and sums[level][place >> level] > CHUNK_MAX:
+            level -= 1
+        yield 1 << level
+        place += 1 << level
 
 
 def _nth(values: dict[bytes, V], number: int) -> tuple[bytes, V]:

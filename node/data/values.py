@@ -1,7 +1,8 @@
 """What a key can hold, and how each type is packed, copied and counted.
 
 A string is plain `bytes`. Every other type is a class of its own with a row in TYPES; the keyspace,
-snapshots and digests know types only through these rows. Read `keyspace.py` next.
+snapshots and digests know types only through these rows, and by `size_bytes`, which says at once
+how much a value takes, about. Read `keyspace.py` next.
 
 A collection can hold millions of elements, so a type that grows is made of chunks: `copy` shares
 them (copied when one side writes to them), and a snapshot takes them part by part (E3).
@@ -22,18 +23,11 @@ from .set import SetValue
 from .sorted_set import SortedSet
 from .stream import Stream
 
-# What the process takes beside names and values, about; tests/unit/data/test_memory.py measures it:
-KEY_BYTES = 108  # of a key: two object headers and a place in a dict,
-EXPIRY_BYTES = 72  # of an expiry: a number and a place in a dict,
-SLOT_BYTES = 304  # of the first key of a slot: the dicts and what is kept with them,
-SLOT_EXPIRY_BYTES = 208  # and of the first expiry there.
-
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
     code: int  # In snapshots; never used again for another type.
     name: str  # What TYPE answers.
-    size_bytes: Callable[[Any], int]  # Counted, O(1).
     pack: Callable[[Any], Any]  # To what msgpack takes, in an order that is part of the state.
     unpack: Callable[[Any], Any]
     copy: Callable[[Any], Any]  # For a running snapshot, before the value is changed in place.
@@ -46,16 +40,20 @@ class ValueType:
     next_due_ms: Callable[[Any], int] | None = None
 
 
+def size_of(value: Any) -> int:
+    """Counted, not measured."""
+    return len(value) if type(value) is bytes else value.size_bytes
+
+
 def _same(value: Any) -> Any:
     return value
 
 
 # Codes: 0 string, 1 list, 2 set, 3 sorted set, 4 hash, 5 stream, 6 large string.
-STRING = ValueType(0, "string", len, _same, _same, _same)
+STRING = ValueType(0, "string", _same, _same, _same)
 LARGE_STRING = ValueType(
     6,
     "string",
-    attrgetter("size_bytes"),
     lambda _: None,
     lambda _: LargeString(),
     LargeString.copy,
@@ -66,7 +64,6 @@ LARGE_STRING = ValueType(
 SORTED_SET = ValueType(
     3,
     "zset",
-    attrgetter("size_bytes"),
     SortedSet.pack,
     SortedSet.unpack,
     SortedSet.copy,
@@ -77,7 +74,6 @@ SORTED_SET = ValueType(
 STREAM = ValueType(
     5,
     "stream",
-    attrgetter("size_bytes"),
     stream_parts.pack,
     stream_parts.unpack,
     Stream.copy,
@@ -88,7 +84,6 @@ STREAM = ValueType(
 LIST = ValueType(
     1,
     "list",
-    attrgetter("size_bytes"),
     ListValue.pack,
     ListValue.unpack,
     ListValue.copy,
@@ -98,7 +93,6 @@ LIST = ValueType(
 HASH = ValueType(
     4,
     "hash",
-    attrgetter("size_bytes"),
     Hash.pack,
     Hash.unpack,
     Hash.copy,
@@ -110,7 +104,6 @@ HASH = ValueType(
 SET = ValueType(
     2,
     "set",
-    attrgetter("size_bytes"),
     SetValue.pack,
     SetValue.unpack,
     SetValue.copy,

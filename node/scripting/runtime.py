@@ -16,26 +16,27 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast  # Any: objects of 
 
 from lupa.lua51 import LuaRuntime
 
-from ...proto.reply import ErrorReply, MapReply, Reply, SetReply, Status, VerbatimReply
+from ...proto.reply import OK, ErrorReply, MapReply, Reply, SetReply, Status, VerbatimReply
 from .convert import object_of
 from .source import rewritten
 from .weight import weight_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 VERSION: Final = "7.0.15"
 CHUNKS_MAX: Final = 256  # Compiled scripts that are kept, by hash of their bodies.
-COLLECT_KIB: Final = 64 << 10  # Of garbage, after which a script is followed by a collection.
+WORDS_MAX: Final = 100  # Keys and arguments that are handed over one by one.
 
 # How the host answers redis.call; as in sandbox.lua.
-# NO_VALUE is the nil of RESP3, FAILED an error that a command has answered.
-VALUE, NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED = range(7)
+# NO_VALUE is the nil of RESP3, FAILED an error that a command has answered, UNCLEAR that the words
+# are to be looked at there first.
+VALUE, NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED, UNCLEAR = range(8)
 
 # What a script gives back; as in sandbox.lua.
 (_INTEGER, _TRUE, _FALSE, _STRING, _OK, _ERR, _LIST, _DOUBLE, _MAP, _SET, _VERBATIM, _BIG,
  _DEEP, _NOTHING) = range(1, 15)  # fmt: skip
-_FAILED, _DEAD = -1, -2
+_MANY, _FAILED, _DEAD = 0, -1, -2
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
@@ -56,8 +57,9 @@ class ScriptError(Exception):
 class Host(Protocol):
     """What a script reaches through `redis`. Answers; an exception here ends the script."""
 
-    def call(self, args: tuple[bytes, ...]) -> tuple[int, Any, int]:
-        """Carry out a command: kind, value, cost in units of the budget."""
+    def call(self, args: tuple[Any, ...]) -> tuple[int, Any, int]:
+        """Carry out a command: kind, value, cost in units of the budget. It may be anything that a
+        script has; what is neither a string nor a plain number is UNCLEAR."""
 
     def is_command(self, name: bytes) -> bool: ...
 
@@ -153,6 +155,7 @@ class Runtime:
         )
         patterns = self._load_file("patterns")()
         self._api = self._load_file("sandbox")(self._hosted(), patterns, self._library)
+        self._run, self._run_with = self._api[b"run"], self._api[b"run_with"]
 
     def _load_file(self, name: str) -> Any:
         return self._load(pkgutil.get_data(__package__, f"{name}.lua"))
@@ -183,7 +186,7 @@ class Runtime:
             }
         )
 
-    def _call(self, *args: bytes) -> tuple[int, Any, int]:
+    def _call(self, *args: Any) -> tuple[int, Any, int]:
         assert self._host is not None
         try:
             return self._host.call(args)
@@ -239,12 +242,14 @@ class Runtime:
         self, chunk: Chunk, keys: Sequence[bytes], args: Sequence[bytes], host: Host, budget: int
     ) -> Reply:
         """What the script answers; raises ScriptError, BudgetSpent, or what the host has raised."""
-        lua = self._lua
         self._host, self._problem, self._random.state = host, None, None
+        main, weight, count = chunk.main, chunk.weight, len(keys)
         try:
-            answer = self._api[b"run"](
-                chunk.main, chunk.weight, lua.table(*keys), lua.table(*args), budget
-            )
+            if count + len(args) <= WORDS_MAX:
+                answer = self._run_with(main, weight, budget, count, *keys, *args)
+            else:
+                table = self._lua.table
+                answer = self._run(main, weight, budget, table(*keys), table(*args))
         finally:
             self._host = None
         return self._outcome(answer, host)
@@ -278,36 +283,40 @@ class Runtime:
         keys, args = words
         try:
             answer = self._api[b"call"](
-                chunk.main, chunk.weight, name, lua.table(*keys), lua.table(*args), budget
+                chunk.main, chunk.weight, budget, name, lua.table(*keys), lua.table(*args)
             )
         finally:
             self._host = None
         return self._outcome(answer, host)
 
     def _outcome(self, answer: tuple[Any, ...], host: Host) -> Reply:
-        kind, value, *place = answer
+        kind, value = answer[:2]
+        if kind == _STRING:
+            return cast("bytes", value)
+        if kind == _INTEGER:
+            return _whole(value)
         if kind == _DEAD:
             problem, self._problem = self._problem, None
-            self._api[b"collect"](0)
+            self._api[b"collect"]()
             if value == b"host" and problem is not None:
                 raise problem
             raise BudgetSpent
         if kind == _FAILED:
-            source, line = (*place, None, None)[:2]
+            source, line = (*answer[2:], None, None)[:2]
             raise ScriptError(value, source or b"", int(line or 0))
-        reply = (
-            _Reader(list(value.values()), host.protocol).read()
-            if kind == 0
-            else _simple(kind, value)
-        )
-        self._api[b"collect"](COLLECT_KIB)
-        return reply
+        if kind == _OK and value == b"OK":
+            return OK
+        items = value.values() if kind == _MANY else answer
+        return _Reader(items, host.protocol).read()  # type: ignore[no-any-return]  # Of Lua.
 
     def spent(self) -> int:
         """What the last script has cost, in units."""
         return int(self._api[b"spent"]())
 
     # --- Values for scripts.
+
+    def list_of(self, texts: Sequence[bytes]) -> Any:
+        return self._lua.table(*texts)
 
     def to_lua(self, reply: Reply, protocol: int) -> tuple[int, Any]:
         """A reply as redis.call gives it: kind and value."""
@@ -349,21 +358,24 @@ def error_of(text: bytes) -> ErrorReply:
     return ErrorReply(code, rest)
 
 
-def _simple(kind: int, value: Any) -> Reply:
-    return cast("bytes", value) if kind == _STRING else _whole(value)
-
-
 class _Reader:
-    """Replies out of the list of kinds and values that sandbox.lua makes."""
+    """Replies out of the kinds and values that sandbox.lua makes, one behind the other."""
 
-    def __init__(self, items: list[Any], protocol: int) -> None:
-        self._items = items
-        self._at = 0
+    def __init__(self, items: Iterable[Any], protocol: int) -> None:
+        self._items = iter(items)
         self._protocol = protocol
 
     def read(self) -> Any:
-        kind, value = self._items[self._at], self._items[self._at + 1]
-        self._at += 2
+        return self._reply(next(self._items), next(self._items))
+
+    def _several(self, count: int) -> list[Any]:
+        items, replies = self._items, []
+        for _ in range(count):
+            kind, value = next(items), next(items)
+            replies.append(value if kind == _STRING else self._reply(kind, value))
+        return replies
+
+    def _reply(self, kind: int, value: Any) -> Any:
         match kind:
             case 4:
                 return value
@@ -378,13 +390,13 @@ class _Reader:
             case 6:
                 return error_of(value)
             case 7:
-                return [self.read() for _ in range(value)]
+                return self._several(value)
             case 8:
                 return float(value)
             case 9:
                 return MapReply(tuple((self.read(), self.read()) for _ in range(value)))
             case 10:
-                return SetReply(tuple(self.read() for _ in range(value)))
+                return SetReply(tuple(self._several(value)))
             case 11:
                 return VerbatimReply(value[:3].decode("latin-1"), value[3:])
             case 12:

@@ -36,7 +36,7 @@ local threads = {} -- Its coroutines.
 local thread -- What the script runs in.
 local scans -- Of each table: how often it was walked, and what was given last.
 local pattern_costs
-local environment
+local environment = {} -- Through this, to which it cannot write, a script sees all that it sees.
 
 -- --- The budget.
 
@@ -381,7 +381,12 @@ end
 -- A table may be nearly empty and yet large. Walking it again and again costs what it may hold.
 local FREE_SCANS = 16
 
+local WEAK = { __mode = "k" }
+
 local function scan(t)
+  if not scans then
+    scans = raw_setmetatable({}, WEAK)
+  end
   local known = scans[t]
   if not known then
     known = { 0, nil }
@@ -398,7 +403,7 @@ function base.next(t, k)
   if raw_type(t) ~= "table" then
     bad_argument(1, "next", "table", t)
   end
-  local known = scans[t]
+  local known = scans and scans[t]
   if k == nil or not known or known[2] ~= k then
     known = scan(t)
   end
@@ -547,6 +552,9 @@ end
 local STEPS_MAX = 20000
 
 local function cost_of(p)
+  if not pattern_costs then
+    pattern_costs = {}
+  end
   local known = pattern_costs[p]
   if known then
     return known
@@ -865,7 +873,8 @@ local redis = { LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
 local NO_STRINGS = "ERR Lua redis lib command arguments must be strings or integers"
 
 -- The kinds in which the host answers.
-local NIL, STATUS, ERROR, ABORT, FAILED = 1, 2, 3, 4, 6
+local VALUE, NIL, STATUS, ERROR, ABORT, FAILED, UNCLEAR = 0, 1, 2, 3, 4, 6, 7
+local host_call = host.call
 
 local function answered(is_raising, kind, value, cost)
   spent = spent + (cost or 0)
@@ -874,7 +883,7 @@ local function answered(is_raising, kind, value, cost)
     die(value)
   elseif spent > limit then
     die("budget")
-  elseif kind == 0 then
+  elseif kind == VALUE then
     return value
   elseif kind == NIL then
     return false
@@ -894,39 +903,48 @@ local function answered(is_raising, kind, value, cost)
   return nil
 end
 
+-- A command with words of all kinds: the host knows strings and most numbers.
 local function run_command(is_raising, ...)
   local count = raw_select("#", ...)
   if count == 0 then
     return answered(is_raising, ERROR,
       "ERR Please specify at least one argument for this redis lib call")
   end
-  local has_numbers = false
+  local words = { ... }
   for place = 1, count do
-    local kind = raw_type((raw_select(place, ...)))
+    local kind = raw_type(words[place])
     if kind == "number" then
-      has_numbers = true
+      words[place] = raw_s.format("%.17g", words[place])
     elseif kind ~= "string" then
       return answered(is_raising, ERROR, NO_STRINGS)
     end
   end
-  if not has_numbers then
-    return answered(is_raising, host.call(...))
-  end
-  local words = { ... }
-  for place = 1, count do
-    if raw_type(words[place]) == "number" then
-      words[place] = raw_s.format("%.17g", words[place])
-    end
-  end
-  return answered(is_raising, host.call(raw_unpack(words, 1, count)))
+  return answered(is_raising, host_call(raw_unpack(words, 1, count)))
 end
 
 function redis.call(...)
-  return run_command(true, ...)
+  local kind, value, cost = host_call(...)
+  if kind == VALUE or kind == STATUS then -- As `answered`, but sooner.
+    spent, executed = spent + cost, executed + cost
+    if spent > limit then
+      die("budget")
+    end
+    if kind == STATUS then
+      return { ok = value }
+    end
+    return value
+  elseif kind == UNCLEAR then
+    return run_command(true, ...)
+  end
+  return answered(true, kind, value, cost)
 end
 
 function redis.pcall(...)
-  return run_command(false, ...)
+  local kind, value, cost = host_call(...)
+  if kind == UNCLEAR then
+    return run_command(false, ...)
+  end
+  return answered(false, kind, value, cost)
 end
 
 local function one_string(text, ...)
@@ -1107,19 +1125,24 @@ local library_globals = raw_setmetatable({ redis = library_proxy }, {
     nonexistent(name)
   end })
 
-local own -- What the running script sees before all others.
+-- What a script, and what a library, sees before all others. Never changed but for the values of
+-- KEYS and ARGV, not even to nil: what is walked must not depend on what ran before.
+local own = { KEYS = false, ARGV = false, _G = environment }
+local library_own = { _G = environment }
+local as_script, as_library = { __index = globals }, { __index = library_globals }
+raw_setmetatable(own, as_script)
 
-local function new_environment(keys, args)
-  own = { KEYS = keys, ARGV = args }
-  local proxy = {}
-  own._G = proxy
-  raw_setmetatable(own, { __index = globals })
-  raw_setmetatable(proxy, { __index = own, __newindex = readonly, __metatable = false })
-  content[proxy] = own
-  return proxy
+local seen = { __newindex = readonly, __metatable = false }
+raw_setmetatable(environment, seen)
+
+local function show(what)
+  if seen.__index ~= what then
+    seen.__index, content[environment] = what, what
+  end
 end
 
-raw_setmetatable(content, { __mode = "k" })
+show(own)
+raw_setmetatable(content, WEAK)
 
 -- --- For runtime.py.
 
@@ -1149,6 +1172,7 @@ end
 -- What a script gives back, as kinds and values in a list.
 local INTEGER, TRUE, FALSE, STRING, OK, ERR, LIST, DOUBLE, MAP, SET, VERBATIM, BIG, DEEP, NOTHING =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+local MANY = 0 -- They are in a table.
 local DEPTH_MAX = 100
 
 local function flatten(value, out, at, depth)
@@ -1236,7 +1260,8 @@ end
 
 local api = {}
 
--- Compile without running: an error text, or nil and the chunk with its weight.
+-- Compile without running: an error text, or nil and the function that the script is with its
+-- weight. Functions of Lua keep nothing from call to call, so that it serves every run.
 function api.compile(text, name)
   if raw_s.byte(text, 1) == 27 then
     return raw_s.sub(name, 2) .. ":1: unexpected symbol near 'char(27)'"
@@ -1246,13 +1271,14 @@ function api.compile(text, name)
     return problem
   end
   local chunk = raw_assert(raw_loadstring(host.rewritten(text), name))
-  return nil, chunk, host.weight(raw_s.dump(chunk))
+  local f = chunk(guard, key, maybe_key, values)
+  raw_setfenv(f, environment)
+  return nil, f, host.weight(raw_s.dump(chunk))
 end
 
 local function start(budget, of_chunk)
   executed = 0
   spent, limit, weight, dead, pending = 0, budget, of_chunk, nil, nil
-  scans, pattern_costs = raw_setmetatable({}, { __mode = "k" }), {}
   for place = 1, #starting do
     starting[place]()
   end
@@ -1267,16 +1293,16 @@ local function counted(f, ...)
 end
 
 local function finished()
-  own = nil
+  own.KEYS, own.ARGV, is_loading, register = false, false, false, nil
   -- The hooks stand in a table of Lua's, by address: what is freed must not stay there.
-  for place = 1, #threads do
+  for place = #threads, 1, -1 do
     raw_sethook(threads[place])
+    threads[place] = nil
   end
-  threads = {}
-  content[environment] = nil -- What it is the key of refers to it: it would never be freed.
-  thread = nil
-  scans, pattern_costs, environment, pending = nil, nil, nil, nil
+  thread, scans, pattern_costs, pending = nil, nil, nil, nil
 end
+
+local FEW = 100 -- Values that are given back one by one.
 
 local function outcome(ok, value)
   if ok then
@@ -1285,13 +1311,22 @@ local function outcome(ok, value)
       return STRING, value
     elseif kind == "number" then
       return INTEGER, value
+    elseif kind == "nil" then
+      return NOTHING, 0
+    elseif kind == "table" then
+      local text = raw_rawget(value, "ok")
+      if raw_type(text) == "string" and raw_type(raw_rawget(value, "err")) ~= "string" then
+        return OK, text
+      end
     end
-    local out = {}
-    ok, value = raw_pcall(flatten, value, out, 0, 0)
-    if ok then
-      return 0, out
+    local out, size = {}
+    ok, size = raw_pcall(flatten, value, out, 0, 0)
+    if ok and size > FEW then
+      return MANY, out
+    elseif ok then
+      return raw_unpack(out, 1, size)
     end
-    value = { err = "ERR " .. raw_tostring(value) }
+    value = { err = "ERR " .. raw_tostring(size) }
   end
   local err = raw_rawget(value, "err")
   err = raw_type(err) == "string" and err or "ERR unknown error"
@@ -1309,15 +1344,38 @@ local function told(ok, ...)
   return ...
 end
 
--- Run the script that `chunk` is.
-function api.run(chunk, of_chunk, keys, args, budget)
-  start(budget, of_chunk)
-  environment = new_environment(keys, args)
-  local f = chunk(guard, key, maybe_key, values)
-  raw_setfenv(f, environment)
-  local kind, value, source, line = told(counted(answer, f))
+local collect, COLLECT_KIB = collectgarbage, 65536 -- Of garbage, after which a collection follows.
+
+local function over(...)
   finished()
-  return kind, value, source, line
+  if collect("count") > COLLECT_KIB then
+    collect()
+  end
+  return ...
+end
+
+-- Run the script `f`, with its keys and arguments in tables,
+local function run(f, of_chunk, budget, keys, args)
+  start(budget, of_chunk)
+  show(own)
+  own.KEYS, own.ARGV = keys, args
+  return over(told(counted(answer, f)))
+end
+
+api.run = run
+
+-- or a few of them one by one, the keys first.
+function api.run_with(f, of_chunk, budget, count, ...)
+  if count == 0 then
+    return run(f, of_chunk, budget, {}, { ... })
+  elseif count == 1 then
+    return run(f, of_chunk, budget, { (...) }, { raw_select(2, ...) })
+  end
+  local words, keys = { ... }, {}
+  for place = 1, count do
+    keys[place] = words[place]
+  end
+  return run(f, of_chunk, budget, keys, { raw_select(count + 1, ...) })
 end
 
 -- --- Libraries of functions.
@@ -1416,18 +1474,16 @@ local function load(f, found)
   is_loading, register = false, nil
 end
 
-local function begin_library(chunk, of_chunk, budget)
+local function begin_library(budget, of_chunk)
   start(budget, of_chunk)
-  environment = new_environment(nil, nil)
-  raw_getmetatable(own).__index = library_globals
-  local f = chunk(guard, key, maybe_key, values)
-  raw_setfenv(f, environment)
-  return f
+  raw_setmetatable(library_own, as_library)
+  show(library_own)
+  return {}
 end
 
 -- What a library registers: names, descriptions, and flags, in lists.
-function api.load(chunk, of_chunk, budget)
-  local f, found = begin_library(chunk, of_chunk, budget), {}
+function api.load(f, of_chunk, budget)
+  local found = begin_library(budget, of_chunk)
   local kind, err, source, line = told(counted(function()
     local ok, problem = raw_xpcall(function()
       load(f, found)
@@ -1437,7 +1493,6 @@ function api.load(chunk, of_chunk, budget)
     end
     return outcome(false, problem)
   end))
-  is_loading, register = false, nil
   finished()
   if kind ~= 0 then
     return kind, err, source, line
@@ -1459,28 +1514,21 @@ function api.load(chunk, of_chunk, budget)
 end
 
 -- Load a library and run one of its functions: nothing of a library lasts from call to call.
-function api.call(chunk, of_chunk, name, keys, args, budget)
-  local f, found = begin_library(chunk, of_chunk, budget), {}
-  local kind, value, source, line = told(counted(function()
-    return outcome(raw_xpcall(function()
-      load(f, found)
-      raw_getmetatable(own).__index = globals
-      return kept(found[name][1](keys, args))
-    end, handled))
-  end))
-  is_loading, register = false, nil
-  finished()
-  return kind, value, source, line
+function api.call(f, of_chunk, budget, name, keys, args)
+  local found = begin_library(budget, of_chunk)
+  return over(told(counted(answer, function()
+    load(f, found)
+    raw_setmetatable(library_own, as_script)
+    return kept(found[name][1](keys, args))
+  end)))
 end
 
 function api.spent()
   return spent
 end
 
-function api.collect(kib)
-  if collectgarbage("count") > kib then
-    collectgarbage()
-  end
+function api.collect()
+  collect()
 end
 
 return api

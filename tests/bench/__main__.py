@@ -1,8 +1,14 @@
 """`make bench`: SET and GET through three ways into Trimaran, in alternating rounds beside etcd.
 
-`python -m tests.bench --help` tells the options; `python -m tests.bench layers` measures the parts
-inside one process instead, `apply` what each write command costs there, `expiry` what others notice
-of a million keys that are due in the same second, `channels` one publisher with many subscribers.
+`python -m tests.bench --help` tells the options. Other things than the whole cluster:
+`layers`    the parts of a node inside one process
+`apply`     what each write command costs to apply there
+`types`     commands of every type beside a Redis that syncs its log always, and beside etcd
+`memory`    what keys and elements take, beside Redis
+`sdk`       trimaran.Client beside etcd through grpcio and redis-py's cluster client
+`channels`  one publisher with many subscribers, beside Redis and a Redis Cluster
+`pauses`    the longest stretch of each command on a million elements, and what others notice
+`expiry`    what others notice of a million keys that are due in the same second
 """
 
 from __future__ import annotations
@@ -20,8 +26,9 @@ from ..chaos import tools
 from ..chaos.cluster import Cluster
 from ..chaos.etcd import EtcdCluster
 from ..chaos.processes import Processes, free_ports
-from . import channels, expiry, report
-from .generators import Op, Shape
+from . import beside_redis, channels, expiry, report, sdk
+from .generators import Shape
+from .kinds import KINDS
 from .rounds import EtcdWay, Way, idle_cpu_percent, measure, our_ways, usable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +49,9 @@ def main(arguments: Sequence[str]) -> int:
         text = _beside_etcd(directory, options)
     else:
         table = _part(directory, options)
-        text = report.part_section(options.what, table, report.fdatasync_us(directory), ROOT)
+        text = report.part_section(
+            options.what, _command(), table, report.fdatasync_us(directory), ROOT
+        )
     print(text)
     if not options.quick and not options.no_docs:
         report.prepend(DOCUMENT, text)
@@ -51,15 +60,27 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _command() -> str:
+    return shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]])
+
+
 def _part(directory: Path, options: argparse.Namespace) -> str:
     """The table of anything but the whole cluster."""
     if options.what == "expiry":
         return _expiry(directory, options)
     if options.what == "channels":
         return _channels(directory, options)
+    if options.what == "sdk":
+        return _sdk(directory, options)
+    if options.what == "types":
+        return _types(directory, options)
     # Here, since a client of the cluster needs nothing of what a node is made of.
     from . import apply, layers
 
+    if options.what == "pauses":
+        return _pauses(directory, options)
+    if options.what == "memory":
+        return _memory(directory, options)
     if options.what == "layers":
         return layers.measured(directory, seconds=options.seconds / 10)
     rounds = 1 if options.quick else apply.ROUNDS
@@ -83,11 +104,69 @@ def _expiry(directory: Path, options: argparse.Namespace) -> str:
 def _channels(directory: Path, options: argparse.Namespace) -> str:
     with Processes() as processes, channels.ways(processes, directory) as found:
         counts = [10] if options.quick else options.subscribers
-        return channels.table(list(channels.measure(found, counts, rounds=options.rounds)))
+        rows = channels.table(list(channels.measure(found, counts, rounds=options.rounds)))
+        floods = [channels.unheard(way) for way in found if len(way.pids) > 1]
+        return "\n\n".join([rows, *floods])
+
+
+def _sdk(directory: Path, options: argparse.Namespace) -> str:
+    tools.ensure(["etcd", "etcdctl"])
+    tasks = [1, sdk.MANY] if options.quick else options.tasks
+    found = []
+    with Processes() as processes:
+        contenders = sdk.start(processes, directory, options.fsync)
+        for one in sdk.measure(
+            contenders, options.ops, tasks, rounds=options.rounds, seconds=options.seconds
+        ):
+            print(sdk.line(one), flush=True)
+            found.append(one)
+    return sdk.table(found)
+
+
+def _types(directory: Path, options: argparse.Namespace) -> str:
+    tools.ensure(["redis-benchmark", "h2load", "etcd", "etcdctl"])
+    wanted = options.types or (beside_redis.QUICK if options.quick else [])
+    kinds = [kind for kind in KINDS if not wanted or kind.name in wanted]
+    found = []
+    with Processes() as processes:
+        servers = beside_redis.start(processes, directory, options.fsync)
+        for load in (Shape("SET", 50, 1), Shape("SET", 256, 16)):
+            for one in beside_redis.measure(
+                servers, load, kinds, rounds=options.rounds, seconds=options.seconds
+            ):
+                print(beside_redis.line(one), flush=True)
+                found.append(one)
+    return beside_redis.table(found)
+
+
+def _pauses(directory: Path, options: argparse.Namespace) -> str:
+    from . import pauses, pauses_cluster
+
+    words = pauses.Words(options.elements // (100 if options.quick else 1))
+    stretches = pauses.in_process(words, options.commands)
+    with Processes() as processes:
+        fsync = ("--fsync", options.fsync)
+        cluster = Cluster(
+            processes, directory / "ours", rng=random.Random(), size=SIZE, options=fsync
+        )
+        cluster.wait_settled()
+        noticed = pauses_cluster.in_cluster(cluster, words, options.commands)
+    return pauses.table(words.size, stretches, noticed)
+
+
+def _memory(directory: Path, options: argparse.Namespace) -> str:
+    from . import memory
+
+    sizes = [10, 1_000] if options.quick else options.sizes
+    found = []
+    for one in memory.measure(directory, options.types or memory.TYPES, sizes, options.databases):
+        print(memory.line(one), flush=True)
+        found.append(one)
+    return memory.table(found)
 
 
 def _beside_etcd(directory: Path, options: argparse.Namespace) -> str:
-    ops: list[Op] = options.ops
+    ops: list[str] = options.ops
     shapes = [
         Shape(op, clients, pipeline)
         for clients in options.clients
@@ -115,7 +194,7 @@ def _measured(
         idle["ours"] = idle_cpu_percent(ours.pids, IDLE_S)
     ways, left_out = usable(ways)
     settings = report.Settings(
-        command=shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]]),
+        command=_command(),
         fsync=options.fsync,
         rounds=options.rounds,
         seconds=options.seconds,
@@ -141,11 +220,18 @@ def _measured(
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["cluster", "layers", "apply", "expiry", "channels"],
+        choices=[
+            *("cluster", "layers", "apply", "expiry", "channels", "memory", "types", "pauses"),
+            "sdk",
+        ],
         default="cluster",
     )
     parser.add_argument("--quick", action="store_true", help="one short round; not kept")
@@ -154,15 +240,28 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round")
     parser.add_argument("--clients", type=_numbers, default=[1, 50, 256], help="e.g. 1,50")
+    parser.add_argument("--tasks", type=_numbers, default=[1, 50, 500], help="of sdk")
     parser.add_argument("--pipelines", type=_numbers, default=[1, 16], help="e.g. 1,16")
     parser.add_argument("--ops", type=lambda text: text.split(","), default=["SET", "GET"])
     parser.add_argument(
-        "--commands", type=lambda text: text.split(","), default=[], help="of apply: e.g. SET,XADD"
+        "--commands",
+        type=lambda text: text.split(","),
+        default=[],
+        help="of apply, e.g. SET,XADD; of pauses, where a beginning of a name will do",
     )
     parser.add_argument(
         "--subscribers", type=_numbers, default=[100, 1_000, 10_000], help="of channels"
     )
+    parser.add_argument(
+        "--types",
+        type=lambda text: text.split(","),
+        default=[],
+        help="of memory: e.g. list,hash; of types: e.g. LPUSH,XADD",
+    )
+    parser.add_argument("--sizes", type=_numbers, default=[10, 1_000, 1_000_000], help="of memory")
+    parser.add_argument("--databases", type=_numbers, default=[0, 1], help="of memory: 0, 1")
     parser.add_argument("--keys", type=int, default=1_000_000, help="of expiry")
+    parser.add_argument("--elements", type=int, default=1_000_000, help="of pauses")
     parser.add_argument("--fsync", choices=["always", "never"], default="always")
     parser.add_argument(
         "--dir", type=Path, default=ROOT / "build" / "bench", help="emptied; data of both clusters"

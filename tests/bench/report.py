@@ -73,14 +73,14 @@ def section(results: Sequence[Result], settings: Settings, root: Path) -> str:
     return "\n".join(lines)
 
 
-def part_section(part: str, table: str, fdatasync: float, root: Path) -> str:
-    """One dated section for what `python -m tests.bench part` has measured."""
+def part_section(part: str, command: str, table: str, fdatasync: float, root: Path) -> str:
+    """One dated section for what `python -m tests.bench part ...` has measured."""
     now = datetime.datetime.now(tz=datetime.UTC)
     lines = [
         f"## {now:%Y-%m-%d %H:%M} UTC, commit {commit(root)}: {part}",
         "",
-        f"`python -m tests.bench {part}`; fsync: always, {fdatasync:.0f} us for 4 KiB. "
-        f"Machine: {machine()}; load {os.getloadavg()[0]:.2f}.",
+        f"`{command}`; fsync: always, {fdatasync:.0f} us for 4 KiB. "
+        f"Machine: {machine()}; load at the end {os.getloadavg()[0]:.2f}.",
         "",
         table,
         "",

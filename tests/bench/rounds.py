@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..chaos.processes import cpu_seconds_of
-from .generators import Shape, h2load, redis_benchmark
+from . import redis
+from .generators import Shape, h2load, redis_benchmark, transactions
+from .kinds import BY_NAME
 from .parse import Unreadable
 
 if TYPE_CHECKING:
-    from ..chaos.cluster import Cluster, Node
+    from ..chaos.cluster import Cluster
     from ..chaos.etcd import EtcdCluster
     from .parse import Load
 
@@ -35,8 +37,8 @@ class Way(Protocol):
     @property
     def pids(self) -> Sequence[int]: ...
 
-    def prepare(self) -> Callable[[Shape, int], Load]:
-        """Finds whom to send to, and returns what sends."""
+    def prepare(self, shape: Shape, requests: int) -> Callable[[], Load]:
+        """Finds whom to send to, puts there what the load takes, and returns what sends it."""
         ...
 
     def verify(self, load: Load, shape: Shape) -> None:
@@ -82,11 +84,11 @@ class EtcdWay:
     def pids(self) -> Sequence[int]:
         return self.cluster.pids
 
-    def prepare(self) -> Callable[[Shape, int], Load]:
+    def prepare(self, shape: Shape, requests: int) -> Callable[[], Load]:
         status = self.cluster.status()
         self._revision = status.revision
         port = self.cluster.members[status.leader].client_port
-        return lambda shape, requests: h2load(shape, requests, port=port, scratch=self.scratch)
+        return lambda: h2load(shape, requests, port=port, scratch=self.scratch)
 
     def verify(self, load: Load, shape: Shape) -> None:
         # h2load sees HTTP 200 only; that the puts were done is seen from the revision.
@@ -96,48 +98,62 @@ class EtcdWay:
             raise RuntimeError(f"etcd: {load.commands} x {shape.op}, but {landed} revisions")
 
 
+class Servers(Protocol):
+    """Some processes that are one service."""
+
+    @property
+    def pids(self) -> Sequence[int]: ...
+
+
 @dataclass(slots=True)
 class RespWay:
-    """RESP to one door of a node; the cluster says which."""
+    """RESP to one port; which, is asked before each round."""
 
-    cluster: Cluster
+    servers: Servers
     name: str
-    port: Callable[[Cluster], int]
+    port: Callable[[], int]
     options: Sequence[str] = ()
+    database: int = 0
 
     @property
     def pids(self) -> Sequence[int]:
-        return self.cluster.pids
+        return self.servers.pids
 
-    def prepare(self) -> Callable[[Shape, int], Load]:
-        port = self.port(self.cluster)
-        return lambda shape, requests: redis_benchmark(
-            shape, requests, port=port, options=self.options
+    def prepare(self, shape: Shape, requests: int) -> Callable[[], Load]:
+        port, kind = self.port(), BY_NAME[shape.op]
+        with redis.connected(port, self.database) as client:
+            kind.prepare(client, requests)
+        if kind.is_transaction:
+            return lambda: transactions(shape, requests, port=port, database=self.database)
+        selected = ["--dbnum", str(self.database)] if self.database else []
+        options = [*self.options, *selected]
+        return lambda: redis_benchmark(
+            shape, requests, port=port, options=options, words=kind.words
         )
 
     def verify(self, load: Load, shape: Shape) -> None:
-        """Nothing to ask: redis-benchmark ends with an error at the first error reply."""
+        # redis-benchmark ends with an error at the first error reply; nil is none.
+        with redis.connected(self.port(), self.database) as client:
+            BY_NAME[shape.op].verify(client)
+
+
+def leader_way(cluster: Cluster, name: str = "db 1") -> RespWay:
+    """One shard at its leader: what compares like with like."""
+
+    def port() -> int:
+        leader = cluster.leader_of(cluster.shard_of_database(1))
+        return cluster.nodes[leader].any_key_port
+
+    return RespWay(cluster, name, port, database=1)
 
 
 def our_ways(cluster: Cluster) -> list[RespWay]:
     """One shard at its leader, all shards through one node, all shards each at its leader."""
-
-    def leader_of_database_1(cluster: Cluster) -> int:
-        leader = cluster.leader_of(cluster.shard_of_database(1))
-        return cluster.nodes[leader].any_key_port
-
-    def first(cluster: Cluster) -> Node:
-        return next(iter(cluster.nodes.values()))
-
+    first = next(iter(cluster.nodes.values()))
     return [
-        RespWay(cluster, "db 1", leader_of_database_1, ["--dbnum", "1"]),
-        RespWay(cluster, "db 0", lambda cluster: first(cluster).any_key_port),
-        RespWay(
-            cluster,
-            "cluster",
-            lambda cluster: first(cluster).cluster_port,
-            ["--cluster", "--threads", "1"],
-        ),
+        leader_way(cluster),
+        RespWay(cluster, "db 0", lambda: first.any_key_port),
+        RespWay(cluster, "cluster", lambda: first.cluster_port, ["--cluster", "--threads", "1"]),
     ]
 
 
@@ -147,7 +163,7 @@ def usable(ways: Sequence[Way]) -> tuple[list[Way], tuple[str, ...]]:
     left_out: list[str] = []
     for way in ways:
         try:
-            way.prepare()(Shape("SET", 1, 1), 10)
+            way.prepare(Shape("SET", 1, 1), 10)()
         except Unreadable as error:
             left_out.append(f"{way.name}: not measured. {error}")
         else:
@@ -161,10 +177,10 @@ def measure(
     """One result per shape, as they come."""
     for shape in shapes:
         result = Result(shape)
-        rates = {way.name: _calibrated(way, shape, seconds) for way in ways}
+        rates = {way.name: calibrated(way, shape, seconds) for way in ways}
         for _ in range(rounds):
             for way in ways:
-                sample = _one_round(way, shape, shape.whole(rates[way.name] * seconds))
+                sample = one_round(way, shape, shape.whole(rates[way.name] * seconds))
                 rates[way.name] = sample.load.rate
                 result.samples.setdefault(way.name, []).append(sample)
         yield result
@@ -172,18 +188,17 @@ def measure(
 
 def idle_cpu_percent(pids: Sequence[int], seconds: float) -> float:
     """Share of one core the processes use while nobody asks them anything."""
-    before, started = _server_cpu_s(pids), time.monotonic()
+    before, started = cpu_s(pids), time.monotonic()
     time.sleep(seconds)
-    return 100 * (_server_cpu_s(pids) - before) / (time.monotonic() - started)
+    return 100 * (cpu_s(pids) - before) / (time.monotonic() - started)
 
 
-def _calibrated(way: Way, shape: Shape, seconds: float) -> float:
+def calibrated(way: Way, shape: Shape, seconds: float) -> float:
     """Commands per second, roughly; also warms up both ends."""
     enough_s = min(CALIBRATION_S, seconds / 2)
-    send = way.prepare()
     requests = shape.whole(200)
     while True:
-        rate = send(shape, requests).rate
+        rate = way.prepare(shape, requests)().rate
         took_s = requests / rate
         if took_s >= enough_s:
             return rate
@@ -191,17 +206,19 @@ def _calibrated(way: Way, shape: Shape, seconds: float) -> float:
         requests = shape.whole(requests * min(max(enough_s / took_s, 2), 16))
 
 
-def _one_round(way: Way, shape: Shape, requests: int) -> Sample:
-    send = way.prepare()
-    server_s, client_s = _server_cpu_s(way.pids), _client_cpu_s()
-    load = send(shape, requests)
-    server_s, client_s = _server_cpu_s(way.pids) - server_s, _client_cpu_s() - client_s
+def one_round(way: Way, shape: Shape, requests: int) -> Sample:
+    """One sample; what is put there before is not counted."""
+    send = way.prepare(shape, requests)
+    server_s, client_s = cpu_s(way.pids), _client_cpu_s()
+    load = send()
+    server_s, client_s = cpu_s(way.pids) - server_s, _client_cpu_s() - client_s
     way.verify(load, shape)
     per_command = 1e6 / load.commands
     return Sample(load, server_us=server_s * per_command, client_us=client_s * per_command)
 
 
-def _server_cpu_s(pids: Sequence[int]) -> float:
+def cpu_s(pids: Sequence[int]) -> float:
+    """User and system time of those processes so far."""
     return sum(cpu_seconds_of(Path(f"/proc/{pid}/stat").read_text()) for pid in pids)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from hashlib import sha1
 from pathlib import Path
 from random import Random
 from zlib import crc32
 
 import pytest
 
+from trimaran.cluster.settings import Settings
 from trimaran.node.commands.internal import EXPIRE, OPEN_SESSION
 from trimaran.node.data.sessions import Lookup
 from trimaran.proto.reply import Reply, pack_reply
@@ -19,6 +21,22 @@ from ...model.driver import Driver, Word, copy_of
 
 ROOT = Path(__file__).parents[3]
 STEPS = 1500
+
+
+# Chance, time, an order of Lua's; what stays of a script that fails, or whose budget is spent.
+SCRIPTS = [
+    "return {redis.call('INCRBY', KEYS[1], math.random(99)), redis.call('TIME')}",
+    "local t = {} for _, one in ipairs(ARGV) do t[one .. 'x'] = one end local out = {}"
+    " for one in pairs(t) do out[#out + 1] = one end redis.call('SADD', KEYS[1], unpack(out))"
+    " return {cjson.encode(t), redis.call('SPOP', KEYS[1], 2)}",
+    "redis.call('APPEND', KEYS[1], ARGV[1]) return redis.call('LPUSH', KEYS[1], 'x')",
+    "redis.call('DEL', KEYS[1]) while true do redis.pcall('ZINCRBY', KEYS[1], 1, #ARGV) end",
+]
+SHA1 = sha1(SCRIPTS[0].encode(), usedforsecurity=False).hexdigest()
+LIBRARY = """#!lua name=lib
+redis.register_function('change', function(keys, args)
+  redis.call('HSET', keys[1], args[1], math.random()) if #args > 2 then error('half') end
+  return redis.call('HGETALL', keys[1]) end)"""
 
 
 def _word(rng: Random, words: list[str]) -> str:
@@ -111,6 +129,11 @@ def _command(rng: Random) -> list[Word]:
         ["LTRIM", key, number % 20, -1],
         ["LMOVE", key, _word(rng, keys), "LEFT", _word(rng, ["LEFT", "RIGHT"])],
         ["LPOS", key, number % 100, "COUNT", 0],
+        *[["EVAL", script, 1, key, *range(number % 4 + 1)] for script in SCRIPTS],
+        ["EVALSHA", SHA1, 1, key, number],
+        ["FCALL", "change", 1, f"h{key}", *range(number % 4 + 1)],
+        [_word(rng, ["SCRIPT", "FUNCTION"]), _word(rng, ["FLUSH", "STATS"])],
+        ["FUNCTION", "LOAD", "REPLACE", LIBRARY],
     ]
     return choices[int(rng.random() * len(choices))]
 
@@ -119,6 +142,7 @@ def play(seed: int, snapshot_at: int | None = None) -> str:
     """Plays a random log; the digest at the end and one over all replies."""
     rng = Random(seed)
     shard = Driver()
+    shard.settings = Settings(lua_budget=100_000)
     replies: list[Reply] = []
     for step in range(STEPS):
         if step == snapshot_at:

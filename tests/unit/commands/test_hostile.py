@@ -1,7 +1,9 @@
 """Whatever a client sends, a command is done, or is refused and changes nothing (correctness A4).
 
-An exception that is no CommandError would halt the shard on all its replicas. The commands come
-from `hostile.py`; a longer run: `python -m trimaran.tests.unit.commands.test_hostile SEED COUNT`.
+An exception that is no CommandError would halt the shard on all its replicas. Of a script that
+fails what it wrote before stays, as in Redis: it is no refusal, and its reply is the error. The
+commands come from `hostile.py`; a longer run:
+`python -m trimaran.tests.unit.commands.test_hostile SEED COUNT`.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ ROOT = Path(__file__).parents[3]
 NOW_MS = 1_000_000
 # Those of every second game make forms change early.
 SETTINGS = (
-    Settings(proto_max_bulk_len=1 << 20, notify_keyspace_events="AKE"),
+    Settings(proto_max_bulk_len=1 << 20, notify_keyspace_events="AKE", lua_budget=100_000),
     Settings(
         proto_max_bulk_len=1 << 20,
+        lua_budget=100_000,
         list_max_listpack_size=4,
         hash_max_listpack_entries=3,
         hash_max_listpack_value=8,

@@ -12,12 +12,15 @@ from trimaran.cluster.settings import Settings
 from trimaran.node.commands import hyperloglog
 from trimaran.node.data.hyperloglog import (
     DENSE_BYTES,
+    EMPTY,
     HEADER_BYTES,
     REGISTERS,
+    HyperLogLog,
     _Runs,
     highest,
     passes_self_test,
     registers,
+    small_with,
 )
 from trimaran.proto.reply import OK, ErrorReply, Status
 
@@ -85,6 +88,26 @@ def test_what_is_kept_taken_apart_changes_nothing(shard: Driver) -> None:
         if number % 7:
             shard.run("PFADD", "kept", element)
         assert _text(shard, "kept") == _text(shard, "again")
+
+
+@pytest.mark.parametrize("bytes_max", [3000, 100, 40])
+def test_a_small_one_is_changed_as_a_large_one_is(bytes_max: int) -> None:
+    rng = Random(bytes_max)
+    small_ones = 0
+    for _ in range(30):
+        text = EMPTY
+        for _ in range(60):
+            elements = [rng.randbytes(int(rng.random() * 20)) for _ in range(int(rng.random() * 3))]
+            long_way = HyperLogLog(text, bytes_max)
+            updates = [long_way.add(element) for element in elements]
+            if any(updates):
+                long_way.set_stale()
+            expected = long_way.finish()
+            small = small_with(text, elements, bytes_max)
+            assert small in (expected, None)
+            small_ones += small is not None
+            text = expected
+    assert small_ones > 100
 
 
 def test_pfadd_tells_whether_anything_changed(shard: Driver) -> None:

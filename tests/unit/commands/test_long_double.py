@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
+from random import Random
 
 import pytest
 
-from trimaran.node.commands.long_double import add, parse, to_text
+from trimaran.node.commands.long_double import add, parse, short, short_sum, to_text
 
 
 def plus(one: str, other: str) -> str | None:
@@ -81,3 +83,49 @@ def test_no_number_takes_long() -> None:
         if total is not None:
             to_text(total)
     assert time.process_time() - began < 1.0  # 100 of them; measured 0.1 s.
+
+
+def _random_text(rng: Random) -> bytes:
+    """Mostly a short number; now and then one just too long, or none at all."""
+
+    def digits(most: int) -> str:
+        return "".join(str(int(rng.random() * 10)) for _ in range(int(rng.random() * (most + 1))))
+
+    alike = rng.random()
+    if alike < 0.2:  # Halves of the last place, and what is next to them.
+        number = Decimal(int(rng.random() * 2**64) * 2 + 1) / 2 ** int(rng.random() * 30)
+        return f"{number:f}"[: 1 + int(rng.random() * 40)].encode()
+    if alike < 0.3:
+        return _text_near_a_half(rng)
+    sign = "-" if rng.random() < 0.4 else ""
+    most = 3 if rng.random() < 0.5 else 19
+    point = "." if rng.random() < 0.8 else ""
+    return f"{sign}{digits(most)}{point}{digits(most) if point else ''}".encode()
+
+
+def _text_near_a_half(rng: Random) -> bytes:
+    """A number of 65 bits: between two that 64 hold, or hardly beside the middle."""
+    whole_bits = 3 + int(rng.random() * 50)
+    mantissa = (1 << 64 | int(rng.random() * 2**53) << 11 | 1) + int(rng.random() * 3) - 1
+    number = Decimal(mantissa) / Decimal(2 ** (65 - whole_bits))
+    return f"{number:f}"[: whole_bits // 3 + 18].encode()
+
+
+def test_short_numbers_are_added_as_all_others() -> None:
+    rng = Random(1)
+    texts = [b"", *b". - -. .-5 1.-5 --1 1.2.3 -0 0.0 -.5 5.".split()]
+    texts += [b"9" * 17, b"9" * 18, b"." + b"9" * 17, b"9" * 17 + b"." + b"9" * 17, b"1e5", b"+1"]
+    short_ones = 0
+    for number in range(12_000):
+        one = texts[number % len(texts)] if number % 10 == 0 else _random_text(rng)
+        other = _random_text(rng)
+        text = short_sum(one, short(other))
+        if text is not None:
+            first, second = parse(one), parse(other)
+            assert first is not None
+            assert second is not None
+            total = add(first, second)
+            assert total is not None
+            assert text == to_text(total), (one, other)
+            short_ones += 1
+    assert short_ones > 5_000

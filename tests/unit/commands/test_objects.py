@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trimaran.cluster.settings import Settings
+from trimaran.node.data.buckets import EXPIRY_BYTES, KEY_BYTES
 from trimaran.node.data.uses import TICKS_PER_S, Kind, Uses
-from trimaran.node.data.values import EXPIRY_BYTES, KEY_BYTES, SLOT_BYTES
 from trimaran.proto.reply import ErrorReply, Status
 
 from ...model.driver import Driver
@@ -74,6 +74,13 @@ def test_idle_is_what_was_neither_read_nor_written(shard: Driver) -> None:
     assert shard.run("OBJECT", "IDLETIME", "a") == 0
 
 
+def test_to_change_a_value_in_place_is_a_use(shard: Driver) -> None:
+    shard.run("RPUSH", "a", "1")
+    shard.keys.clock += 30 * TICKS_PER_S
+    shard.run("RPUSH", "a", "2")
+    assert shard.run("OBJECT", "IDLETIME", "a") == 0
+
+
 def track(shard: Driver, policy: str) -> None:
     shard.settings = Settings(maxmemory_policy=policy)
     shard.keys.uses = Uses(Kind(policy.endswith("lfu")), clock=10_000, keys=100)
@@ -122,7 +129,7 @@ def test_restore_says_how_a_key_was_used(shard: Driver) -> None:
 def test_usage_is_what_the_key_is_counted_with(shard: Driver) -> None:
     shard.run("SET", "key", "value")
     assert shard.run("MEMORY", "USAGE", "key") == KEY_BYTES + 8
-    assert shard.keys.memory_bytes == SLOT_BYTES + KEY_BYTES + 8
+    assert shard.keys.memory_bytes == KEY_BYTES + 8
     shard.run("EXPIRE", "key", 10)
     assert shard.run("MEMORY", "USAGE", "key", "SAMPLES", 0) == KEY_BYTES + 8 + EXPIRY_BYTES
     assert shard.run("MEMORY", "USAGE", "absent") is None

@@ -167,6 +167,13 @@ def test_functions_go_with_their_library(words: str) -> None:
     assert driver.keys.digest() == digest
 
 
+@pytest.mark.parametrize("words", ["FLUSH SYNC x", "RESTORE x FLUSH y"])
+def test_functions_are_asked_for_with_no_word_too_many(words: str) -> None:
+    text = f"unknown subcommand or wrong number of arguments for '{words.split()[0]}'."
+    reply = Driver().run("FUNCTION", *words.split())
+    assert reply == ErrorReply("ERR", f"{text} Try FUNCTION HELP.")
+
+
 def test_replacing_a_library_removes_what_it_no_longer_has() -> None:
     driver = Driver()
     driver.run("FUNCTION", "LOAD", LIBRARY)

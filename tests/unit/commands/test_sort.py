@@ -117,3 +117,26 @@ def test_what_by_names_is_bounded_however_often_it_is_named(
     assert isinstance(reply, ErrorReply)
     assert reply.text.startswith("what BY names is longer")
     assert shard.run("EXISTS", "{l}new") == 0
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+def test_numbers_as_most_people_write_them_are_sorted_as_any_others(is_descending: bool) -> None:  # noqa: FBT001 - a parameter of the test.
+    texts = ["3", "-2", "10", "2.50", "-0", "0", "00", "2.5", "1e1", " 7", "1" * 17, "0.1"]
+    ordinary = [text for text in texts if text not in ("1e1", " 7")]
+    for some in (ordinary, texts):
+        shard = Driver()
+        shard.run("RPUSH", "l", *some)
+        expected = sorted(some, key=lambda text: (float(text), text), reverse=is_descending)
+        words = ["DESC"] if is_descending else []
+        assert shard.run("SORT", "l", *words) == [text.encode() for text in expected]
+
+
+@pytest.mark.parametrize("text", ["1\n2", "1_0", "9" * 400, "٣", "1.", "."])
+def test_what_only_looks_like_numbers_is_read_as_before(text: str) -> None:
+    shard = Driver()
+    shard.run("RPUSH", "l", "1", text, "2")
+    reply = shard.run("SORT", "l")
+    if text == "1.":
+        assert reply == [b"1", b"1.", b"2"]
+    else:
+        assert isinstance(reply, ErrorReply)

@@ -281,3 +281,55 @@ def test_what_is_no_stream_is_refused(shard: Driver) -> None:
         reply = shard.run(*command.split())
         assert isinstance(reply, ErrorReply)
         assert reply.code == "WRONGTYPE"
+
+
+# --- Many entries at once.
+
+
+@pytest.mark.parametrize("count", [1001, 1500, 2900, 5000])
+def test_many_entries_are_those_of_several_smaller_ranges(shard: Driver, count: int) -> None:
+    for number in range(6, 3000):
+        shard.run("XADD", "s", f"{number // 2}-{number % 2 + 9}", "field", number)
+    for number in range(300, 1400, 3):
+        shard.run("XDEL", "s", f"{number}-9")
+    expected: list[Any] = []
+    start = "100-5"
+    while len(expected) < count:
+        some = shard.run("XRANGE", "s", start, "1400", "COUNT", min(900, count - len(expected)))
+        assert isinstance(some, list)
+        if not some:
+            break
+        expected += some
+        start = "(" + some[-1][0].decode()
+    assert shard.run("XRANGE", "s", "100-5", "1400", "COUNT", count) == expected
+    if count == 5000:
+        assert shard.run("XRANGE", "s", "100-5", "1400") == expected
+        reply = shard.run("XREAD", "STREAMS", "s", "100-4")
+        assert isinstance(reply, PairsMapReply)
+        assert reply.pairs[0][1][: len(expected)] == expected
+
+
+@pytest.mark.parametrize("deleted", ["", "700-9", "5-0"])
+def test_a_group_reads_many_entries_as_it_reads_few(shard: Driver, deleted: str) -> None:
+    for number in range(6, 3000):
+        shard.run("XADD", "s", f"{number // 2 + 6}-{number % 2 + 9}", "field", number)
+    if deleted:
+        shard.run("XDEL", "s", deleted)
+    for group in ("all", "some"):
+        shard.run("XGROUP", "CREATE", "s", group, "0")
+    whole = shard.run("XREADGROUP", "GROUP", "all", "me", "STREAMS", "s", ">")
+    assert isinstance(whole, PairsMapReply)
+    parts: list[Any] = []
+    while len(parts) < len(whole.pairs[0][1]):
+        some = shard.run("XREADGROUP", "GROUP", "some", "me", "COUNT", 500, "STREAMS", "s", ">")
+        assert isinstance(some, PairsMapReply)
+        parts += some.pairs[0][1]
+    assert whole.pairs[0][1] == parts
+    told = [fields(one) for one in words_of_groups(shard)]
+    assert [{**one, b"name": b""} for one in told] == [{**told[0], b"name": b""}] * 2
+
+
+def words_of_groups(shard: Driver) -> list[Any]:
+    reply = shard.run("XINFO", "GROUPS", "s")
+    assert isinstance(reply, list)
+    return reply

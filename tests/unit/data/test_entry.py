@@ -15,6 +15,7 @@ from trimaran.node.data.entry import (
     unpack_entry,
 )
 from trimaran.node.data.keyspace import Keyspace
+from trimaran.node.data.sessions import Sessions
 from trimaran.node.errors import Corrupt
 from trimaran.proto.reply import pack_in_parts
 
@@ -107,9 +108,25 @@ def snapshotted() -> Keyspace:
     return keys
 
 
+def with_clients() -> Keyspace:
+    """What version 3 has more: sessions of clients, and one that was ended before its time."""
+    keys = snapshotted()
+    keys.sessions = Sessions(sessions_max=2)
+    for client in (70, 71, 72):
+        keys.sessions.register(client, 600_000, 1_700_000_000_123 + client * 60_000, client=client)
+    return keys
+
+
 def test_snapshot_records_have_kept_their_layout() -> None:
-    cut = snapshotted().begin_snapshot()
-    assert cut.slice(100, 1 << 20) == golden("snapshot_records_2.hex")
+    cut = with_clients().begin_snapshot()
+    assert cut.slice(100, 1 << 20) == golden("snapshot_records_3.hex")
+
+
+def test_sessions_of_clients_can_be_loaded() -> None:
+    copy = Keyspace()
+    copy.load(golden("snapshot_records_3.hex"))
+    assert copy.digest() == with_clients().digest()
+    assert copy.sessions.register(99, 1, 1, client=72) == 72
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -41,8 +41,8 @@ KINDS = ["list", "set", "hash", "zset", "stream", "string"]
 def _pieces(keys: Keyspace) -> int:
     """Frees all that is to be freed; in how many pieces."""
     count = 0
-    while keys.has_trash:
-        keys.free_some(1)
+    while keys.trash:
+        keys.trash.free_some(1)
         count += 1
     return count
 
@@ -52,7 +52,7 @@ def _pieces(keys: Keyspace) -> int:
 def test_a_large_value_that_is_removed_is_freed_in_pieces(kind: str, words: str) -> None:
     driver = _filled(kind)
     driver.run(*words.split())
-    assert driver.keys.has_trash
+    assert driver.keys.trash
     assert driver.keys.memory_bytes < 1000
     assert _pieces(driver.keys) > 5
 
@@ -82,7 +82,7 @@ def test_what_is_removed_while_a_snapshot_runs_is_freed_in_pieces_behind_it(word
         driver = _filled("hash")
         cut = driver.keys.begin_snapshot()
         driver.run(*words.split())
-        assert not driver.keys.has_trash
+        assert not driver.keys.trash
         ends(cut)
         assert _pieces(driver.keys) > 5
 
@@ -96,7 +96,7 @@ def test_small_values_are_freed_at_once() -> None:
     driver = Driver()
     driver.run("RPUSH", "a", 1, 2, 3)
     driver.run("DEL", "a")
-    assert not driver.keys.has_trash
+    assert not driver.keys.trash
 
 
 @pytest.mark.parametrize("kind", KINDS)

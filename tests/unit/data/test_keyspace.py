@@ -399,7 +399,7 @@ def test_every_key_can_be_had_by_its_number() -> None:
 def test_emptied_buckets_are_looked_at_a_part_at_a_time() -> None:
     keys = Keyspace()
     keys.enter(0, 1, is_read=False)
-    names = [b"%d" % number for number in range(3000)]
+    names = [b"%d" % number for number in range(20_000)]
     for name in names:
         keys.put(name, b"", 1000)
     for name in names[:-1]:
@@ -408,4 +408,4 @@ def test_emptied_buckets_are_looked_at_a_part_at_a_time() -> None:
     while not (due := keys.due(2000, 10)):
         looks += 1
     assert due == [(0, names[-1])]
-    assert looks > 5
+    assert looks > 1

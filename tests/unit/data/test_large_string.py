@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from trimaran.node.commands.strings import write_string
 from trimaran.node.data.keyspace import KEEP, Keyspace
 from trimaran.node.data.large_string import (
     CHUNK_BYTES,
@@ -109,7 +110,7 @@ def _keys(value: bytes) -> Keyspace:
 
 
 def _write(keys: Keyspace, start: int, text: bytes) -> None:
-    keys.write_string(b"a", keys.string(b"a"), start, text)
+    write_string(keys, b"a", keys.string(b"a"), start, text)
 
 
 def test_a_string_becomes_large_when_it_is_long_and_changed_in_place() -> None:
@@ -167,7 +168,7 @@ def test_a_copy_of_a_key_goes_its_own_way() -> None:
     value, _ = keys.copy_of(b"a")
     keys.put(b"b", value)
     _write(keys, 1, b"z")
-    keys.write_string(b"b", keys.string(b"b"), 2, b"w")
+    write_string(keys, b"b", keys.string(b"b"), 2, b"w")
     first, second = keys.string(b"a"), keys.string(b"b")
     assert first is not None
     assert second is not None

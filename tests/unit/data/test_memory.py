@@ -103,14 +103,10 @@ def test_keys_are_counted_with_what_is_kept_of_their_slots(keys: int) -> None:
     assert abs(counted / taken - 1) <= TOLERANCE, f"{counted} counted, {taken} taken"
 
 
-def test_slots_are_counted_while_they_hold_keys() -> None:
+def test_nothing_is_counted_of_what_was_removed() -> None:
     driver = Driver()
     for number in range(3_000):  # More than one bucket takes.
         driver.run("SET", b"{tag}%d" % number, "1")
     for number in range(3_000):
         driver.run("DEL", b"{tag}%d" % number)
     assert driver.keys.memory_bytes == 0
-    driver.run("SET", "{tag}1", "1")
-    once = driver.keys.memory_bytes
-    driver.run("SET", "{tag}2", "1")
-    assert driver.keys.memory_bytes < 2 * once

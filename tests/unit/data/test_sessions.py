@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.node.data.sessions import FULL, TOO_LARGE, Lookup, Sessions
+from trimaran.node.data.sessions import ENDED_MAX, FULL, TOO_LARGE, Lookup, Sessions
 from trimaran.node.errors import CommandError
 from trimaran.proto.reply import (
     OK,
@@ -137,11 +137,71 @@ def test_too_many_sessions_are_refused() -> None:
     assert sessions.register(10, 60_000, 62_000) == 10  # The others have ended by then.
 
 
-def test_one_entry_opens_one_session() -> None:
+def test_an_entry_may_open_several_sessions() -> None:
     # Two clients with one id would be given each other's replies.
     sessions = opened()
-    with pytest.raises(CommandError, match="TRYAGAIN"):
-        sessions.register(7, 60_000, 1000)
+    ids = {7, sessions.register(7, 60_000, 1000), sessions.register(7, 60_000, 1000)}
+    assert len(ids) == len(sessions) == 3
+
+
+def test_a_client_that_asks_again_gets_the_session_it_has() -> None:
+    sessions = Sessions()
+    first = sessions.register(7, 60_000, 1000, client=77)
+    assert sessions.register(9, 60_000, 3000, client=77, age_ms=2000) == first
+    assert sessions.register(9, 60_000, 3000, client=78) != first
+    assert len(sessions) == 2
+
+
+def test_a_session_ended_before_its_time_is_not_opened_again() -> None:
+    # What was done under it would be done once more.
+    sessions = Sessions(shard_bytes_max=100)
+    for client in (77, 78):
+        session = sessions.register(client, 60_000, client * 1000, client=client)
+        sessions.lookup(session, 1, 0, client * 1000)
+        sessions.keep(session, 1, b"x" * 100)
+    assert len(sessions) == 1
+    for age_ms in (0, 2000):
+        with pytest.raises(CommandError, match="SESSIONLOST"):
+            sessions.register(99, 60_000, 80_000, client=77, age_ms=age_ms)
+    assert sessions.register(99, 60_000, 80_000, client=79, age_ms=2000)
+
+
+def test_of_too_many_that_were_ended_only_who_asks_for_the_first_time_gets_a_new_one() -> None:
+    sessions = Sessions(sessions_max=1)
+    for client in range(1, ENDED_MAX + 3):  # The last but one is the last that was ended.
+        sessions.register(client, 10**9, client * 100_000, client=client)
+    with pytest.raises(CommandError, match="SESSIONLOST"):  # It is among the thousand.
+        sessions.register(10**6, 10**9, 10**9, client=ENDED_MAX)
+    # The first is not, but its use, which is what is asked about, is too long ago to matter.
+    begun_ms = 1 * 100_000
+    with pytest.raises(CommandError, match="SESSIONLOST"):
+        sessions.register(10**6, 10**9, 10**9, client=1, age_ms=10**9 - begun_ms)
+    assert sessions.register(10**6, 10**9, 10**9, client=5_000, age_ms=2000)
+
+
+def test_all_that_is_known_of_sessions_is_in_a_snapshot() -> None:
+    sessions = Sessions(sessions_max=2)
+    for client in range(1, ENDED_MAX + 10):
+        sessions.register(client, 10**9, client * 100_000, client=client)
+    loaded = Sessions(sessions_max=2)
+    cut = sessions.begin_cut()
+    states = sorted(session.state() for session in sessions.records())
+    for session in cut.take():
+        loaded.load(list(unpack_reply(pack_reply(session.state()))))
+    assert sorted(session.state() for session in loaded.records()) == states
+    assert loaded.register(10**6, 1, 10**9, client=ENDED_MAX + 9) == ENDED_MAX + 9
+    with pytest.raises(CommandError, match="SESSIONLOST"):
+        loaded.register(10**6, 1, 10**9, client=ENDED_MAX + 3)
+
+
+def test_one_that_was_not_used_for_long_makes_room_for_another() -> None:
+    sessions = Sessions(sessions_max=2)
+    sessions.register(7, 10**9, 1000)
+    sessions.register(8, 10**9, 50_000)
+    with pytest.raises(CommandError, match="too many sessions"):
+        sessions.register(9, 10**9, 60_000)
+    assert sessions.register(9, 10**9, 61_000) == 9
+    assert [session.id for session in sessions] == [8, 9]
 
 
 def test_sessions_end_by_the_log_time_when_another_is_registered() -> None:

@@ -180,7 +180,7 @@ def test_what_is_changed_in_place_is_counted_and_dropped_when_empty() -> None:
     assert keys.memory_bytes == empty + 100
     words = keys.change_or_add(b"a", Words)
     words.clear()
-    keys.drop_if_empty(b"a")
+    keys.delete(b"a")
     assert keys.memory_bytes == keys.count() == 0
 
 

@@ -112,6 +112,73 @@ def test_a_key_that_was_due_already_is_absent_and_its_removal_changes_nothing() 
     assert _executes(driver, marks)
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_hash_of_which_a_field_comes_due_is_changed_whether_it_is_removed_or_not(
+    is_removed: bool,  # noqa: FBT001
+) -> None:
+    driver = Driver()
+    driver.run("HSET", "h", "a", 1, "b", 2)
+    driver.run("HPEXPIRE", "h", 100, "FIELDS", 1, "a")
+    driver.run("HPEXPIRE", "h", 200, "FIELDS", 1, "b")
+    marks = _watched(driver, b"h")
+    driver.now_ms += 99
+    assert _executes(driver, marks)
+    driver.now_ms += 1
+    if is_removed:
+        driver.apply([b"_EXPIRE", b"h"])
+    assert not _executes(driver, marks)
+
+
+def test_a_field_that_was_due_already_is_absent_and_its_removal_changes_nothing() -> None:
+    driver = Driver()
+    driver.run("HSET", "h", "a", 1, "b", 2)
+    driver.run("HPEXPIRE", "h", 100, "FIELDS", 1, "a")
+    driver.now_ms += 100
+    marks = _watched(driver, b"h")
+    driver.apply([b"_EXPIRE", b"h"])
+    assert _executes(driver, marks)
+
+
+def test_a_field_whose_expiry_was_put_off_before_the_watch_is_not_due() -> None:
+    driver = Driver()
+    driver.run("HSET", "h", "a", 1)
+    driver.run("HPEXPIRE", "h", 100, "FIELDS", 1, "a")
+    driver.run("HPEXPIRE", "h", 1000, "FIELDS", 1, "a")
+    marks = _watched(driver, b"h")
+    driver.now_ms += 500
+    assert _executes(driver, marks)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_change"),
+    [
+        ("XREADGROUP GROUP g c STREAMS s >", False),
+        ("XACK s g 1-1", False),
+        ("XCLAIM s g d 0 1-2", False),
+        ("XAUTOCLAIM s g e 0 0", False),
+        ("XGROUP SETID s g 0", False),
+        ("XGROUP CREATECONSUMER s g z", False),
+        ("XGROUP DELCONSUMER s g c", False),
+        ("XGROUP DESTROY s g", False),
+        ("XSETID s 9-9", False),
+        ("XDEL s 1-1", True),
+        ("XTRIM s MAXLEN 1", True),
+        ("XADD s 9-1 a 1", True),
+    ],
+)
+def test_a_stream_is_changed_by_its_entries_alone(command: str, is_change: bool) -> None:  # noqa: FBT001
+    driver = Driver()
+    for number in (1, 2, 3):
+        driver.run("XADD", "s", f"1-{number}", "a", 1)
+    driver.run("XGROUP", "CREATE", "s", "g", 0)
+    driver.run("XREADGROUP", "GROUP", "g", "c", "COUNT", 2, "STREAMS", "s", ">")
+    marks = _watched(driver, b"s")
+    driver.run(*command.split())
+    assert _executes(driver, marks) != is_change
+    driver.run("XADD", "s", "99-1", "a", 1)
+    assert not _executes(driver, marks)
+
+
 def test_changes_in_one_entry_count_by_their_place_in_it() -> None:
     driver = Driver()
     keys = driver.keys
