@@ -147,6 +147,9 @@ class Engine:
             shard.refuse(request, Overloaded("log_memory_bytes"))
             return
         shard.submit(request)
+        if request.stale_ns and not shard.is_leader:
+            self._note_behind(shard)  # It waits for no barrier, only for its slice.
+            return
         if request.has_write:
             self._with_inbox[shard.id] = shard
             self.gate.gather.arrived(len(request.commands))
@@ -405,8 +408,8 @@ class Engine:
         until_ns = self._clock.now_ns() + FREE_NS
         left = FREE_PIECES_MAX
         for shard in self.shards.values():
-            while shard.keys.has_trash and left and self._clock.now_ns() < until_ns:
-                shard.keys.free_some(1)
+            while shard.keys.trash and left and self._clock.now_ns() < until_ns:
+                shard.keys.trash.free_some(1)
                 left -= 1
 
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.

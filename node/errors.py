@@ -74,3 +74,16 @@ class SessionUnknown(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the session is not known here: open a new one")
+
+
+class ExpiryPending(TrimaranError):
+    """A read met a key that is due, but no applied stamp is past its expiry yet.
+
+    Saying "absent" now could be undone by a failover to a slower clock: first an entry with a
+    later stamp must commit, for instance an expiry command for `key` (correctness A2).
+    """
+
+    def __init__(self, db: int, key: bytes) -> None:
+        super().__init__(f"the expiry of a key in database {db} is not in the log yet")
+        self.db = db
+        self.key = key

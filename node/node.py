@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 # How much of a snapshot is loaded in one step: about a millisecond's worth of small keys.
 STEP_BYTES = 16 << 10
-STEP_BUCKETS = 4  # Of keys, whose digest is computed; each holds up to 1,024.
+STEP_BUCKETS = 48  # Of keys, whose digest is computed; each holds up to 84.
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ silent. Names and payloads of keyspace notifications are Redis's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .pubsub import CHANNEL, SHARD
@@ -20,13 +20,9 @@ class Notifications:
     def __init__(self, pubsub: PubSub) -> None:
         self._pubsub = pubsub
 
-    def publish(self, publications: Sequence[Publication]) -> list[int]:
-        """Send them, in order; how many get each."""
-        publish = self._pubsub.publish
-        return [
-            publish(SHARD if one.is_sharded else CHANNEL, one.channel, one.payload)
-            for one in publications
-        ]
+    def publish(self, one: Publication) -> int:
+        """Send it; how many get it."""
+        return self._pubsub.publish(SHARD if one.is_sharded else CHANNEL, one.channel, one.payload)
 
     def tell(self, events: Iterable[tuple[int, str, bytes]], wanted: str) -> None:
         """Publish what happened to keys (database, event, key), in the forms that the value of

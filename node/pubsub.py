@@ -6,8 +6,8 @@ one node posts to another keeps its order: a subscription that was marked and se
 known there before the next message is published there. Messages are at most once, as in Redis: what
 was on its way to a node that is gone is lost.
 
-Delivery to many takes turns with everything else on the loop (correctness E3). Pure but for what it
-calls; bytes of RESP are made here once per message, not once per subscriber.
+A node that has more to deliver than it should says so, and publishers at every node wait. Pure but
+for what it calls. Read `delivery.py` next for how its subscribers get them, and `patterns.py`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol  # Any: posts hold values
 
 import msgpack
 
-from ..proto.resp import encode_push
-from .data.glob import Glob
+from .delivery import WRITTEN_BYTES_MAX, Delivery, Listeners, PubSubCounters
+from .patterns import Patterns
 
 if TYPE_CHECKING:
+    from .delivery import Loop
     from .raft.types import NodeId
 
 
@@ -39,18 +40,14 @@ class Kind(IntEnum):
 CHANNEL, PATTERN, SHARD = Kind.CHANNEL, Kind.PATTERN, Kind.SHARD
 MESSAGE_KINDS: Final = {CHANNEL: b"message", SHARD: b"smessage"}
 
-# What is posted: a message, who listens from now on, nobody listens, a mark, and that it was seen.
-_MESSAGE, _LISTENERS, _FORGET, _MARK, _SEEN = range(5)
+# What is posted: a message, who listens from now on, nobody listens, a mark, and that it was seen;
+# that more waits here than should, or no longer.
+_MESSAGE, _LISTENERS, _FORGET, _MARK, _SEEN, _BUSY = range(6)
 
-SLICE_NS = 2_000_000  # Delivering, before others have their turn.
-LOOK_EVERY = 16  # Deliveries between two looks at the clock.
-JOB_COST = 512  # What a message costs beside its bytes until it is delivered, about.
 PLACES_MAX = 10_000  # Channels of which it is known where their messages go,
 PLACE_BYTES_MAX = 256  # with names that long.
-# A pattern does not match a channel if to find that out would take longer than about 20 ms, as with
-# names of many kilobytes: all others would wait for it.
-STEPS_MAX = 1 << 22
 TELL_AGAIN_NS = 100_000_000  # When there was no room to tell a peer who listens.
+TOLD_AT_ONCE: Final = 256  # Subscribers, before others have their turn.
 MARK_WAIT_NS = 1_000_000_000  # A peer that is up and says nothing for so long is not waited for.
 
 
@@ -64,8 +61,8 @@ class Subscriber(Protocol):
         """It is gone."""
         ...
 
-    def push_message(self, data: bytes) -> None:
-        """Write a message; one that reads too slowly ends itself."""
+    def push_messages(self, data: bytes, count: int) -> None:
+        """Write so many messages; one that reads too slowly ends itself."""
         ...
 
 
@@ -77,28 +74,10 @@ class Post(Protocol):
     def is_up(self, node: NodeId) -> bool: ...
 
 
-class Loop(Protocol):
-    """Who runs its callbacks."""
-
-    def call_soon(self, callback: Callable[[], None]) -> None: ...
-    def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class PubSubLimits:
     waiting_bytes_max: int = 64 << 20  # Messages for one peer, or not delivered here yet.
     subscriptions_max: int = 10_000  # Of one client.
-
-
-@dataclass(slots=True)
-class PubSubCounters:
-    """Plain numbers; the HTTP door reads them."""
-
-    published: int = 0  # By clients of this node, and by what it leads.
-    delivered: int = 0  # To subscribers here.
-    sent: int = 0  # To other nodes.
-    lost: int = 0  # For want of room on the way to a node that was up, or to subscribers here.
-    slow: int = 0  # Subscribers that were ended since they read too slowly.
 
 
 class Subscriptions:
@@ -119,31 +98,6 @@ class Subscriptions:
         return sum(map(len, self.names))
 
 
-class _Listeners:
-    """The subscribers of this node to one channel or pattern."""
-
-    __slots__ = ("coming", "members", "pattern")
-
-    def __init__(self, pattern: Glob | None) -> None:
-        self.members: dict[Subscriber, None] = {}
-        self.coming = 0  # Whose subscription is not confirmed yet.
-        self.pattern = pattern
-
-    @property
-    def told(self) -> int:
-        return len(self.members) + self.coming
-
-
-class _Pattern:
-    """One that somebody listens to on other nodes."""
-
-    __slots__ = ("glob", "nodes")
-
-    def __init__(self, pattern: bytes) -> None:
-        self.glob = Glob(pattern)
-        self.nodes = 0  # How many those are.
-
-
 class _Place:
     """Where the messages of a channel go."""
 
@@ -154,14 +108,14 @@ class _Place:
         self.count = 0  # Subscribers on those.
 
 
-class _Job:
-    """One message on its way to the subscribers here."""
+@dataclass(frozen=True, slots=True)
+class _Confirming:
+    """A subscription that is not confirmed yet."""
 
-    __slots__ = ("rest", "size")
-
-    def __init__(self, rest: Iterator[bool], size: int) -> None:
-        self.rest = rest
-        self.size = size
+    mark: int  # Seen by every node that is up,
+    compiled: int  # and so many patterns of this node are ready:
+    until_ns: int  # or, as for the first, it is that late.
+    confirm: Callable[[], None]
 
 
 class PubSub:
@@ -175,22 +129,29 @@ class PubSub:
         self.limits = limits or PubSubLimits()
         self._loop = loop
         self._now_ns = now_ns
+        self._pack = msgpack.Packer(use_bin_type=True).pack
         self._others: Callable[[], Iterable[NodeId]] = tuple  # All three from `attach` on.
         self._post: Post
         self._wake: Callable[[], None]
-        self._here: tuple[dict[bytes, _Listeners], ...] = ({}, {}, {})
+        self._here: tuple[dict[bytes, Listeners], ...] = ({}, {}, {})
         self._elsewhere: dict[NodeId, tuple[dict[bytes, int], ...]] = {}
-        self._patterns_elsewhere: dict[bytes, _Pattern] = {}
+        self._patterns_here = Patterns(now_ns, self._patterns_advanced)
+        self._patterns_elsewhere = Patterns(now_ns, self._patterns_advanced)
+        self._pattern_nodes: dict[bytes, int] = {}  # Of those, how many nodes listen to each.
         self._places: dict[tuple[Kind, bytes], _Place] = {}
-        self._matching: dict[bytes, list[tuple[bytes, _Listeners]]] = {}  # Patterns, by channel.
+        self._matching: dict[bytes, list[tuple[bytes, Listeners]]] = {}  # Patterns, by channel.
         self._untold: set[NodeId] = set()  # Nodes that were not told all for want of room.
         self._clients: dict[Subscriber, Subscriptions] = {}
-        self._jobs: deque[_Job] = deque()
-        self._job_bytes = 0
-        self._is_delivering = False
+        # Who is told that messages of another node may have been lost on their way here.
+        self.when_missed: dict[Callable[[str], None], None] = {}
+        self._delivery = Delivery(now_ns, self.counters, self._delivery_advanced)
+        self._busy: set[NodeId] = set()  # Nodes that have more to deliver than they should,
+        self._is_busy = False  # and whether this is one, by what it has told.
         self._mark = 0  # The last one posted to all,
         self._seen: dict[NodeId, int] = {}  # and the last each node has seen.
-        self._confirming: deque[tuple[int, int, Callable[[], None]]] = deque()  # mark, until, done
+        self._confirming: deque[_Confirming] = deque()
+        # Marks that are answered once so many patterns of others are compiled.
+        self._answering: deque[tuple[int, NodeId, int]] = deque()
         self._publishing: deque[Callable[[], None]] = deque()  # Who waits for room.
         self._is_releasing = False
 
@@ -216,7 +177,7 @@ class PubSub:
         place = self._places.get((kind, channel)) or self._find_place(kind, channel)
         count = place.count
         if place.nodes:
-            packed = [msgpack.packb((_MESSAGE, kind, channel, payload), use_bin_type=True)]
+            packed = [self._pack((_MESSAGE, kind, channel, payload))]
             for node in place.nodes:
                 self._send(node, packed)
             self._wake()
@@ -234,10 +195,28 @@ class PubSub:
     @property
     def is_full(self) -> bool:
         """More waits to be sent or delivered than should: whoever publishes waits as well."""
-        limit = self.limits.waiting_bytes_max
-        if self._job_bytes > limit:
+        if self._has_much(1.0):
             return True
-        return any(self._post.post_bytes(node) > limit for node in self._elsewhere)
+        limit = self.limits.waiting_bytes_max
+        for node in self._elsewhere:
+            if self._post.post_bytes(node) > limit:
+                return True
+            if node in self._busy and self._post.is_up(node):
+                return True
+        return False
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether who publishes now has to wait: also behind those who do already."""
+        return bool(self._publishing) or self.is_full
+
+    def _has_much(self, share: float) -> bool:
+        """More waits to be delivered here than that share of what should."""
+        delivery = self._delivery
+        return (
+            delivery.bytes > share * self.limits.waiting_bytes_max
+            or delivery.to_write > share * WRITTEN_BYTES_MAX
+        )
 
     def when_room(self, done: Callable[[], None]) -> None:
         """Call `done` when there is room again, in the order asked."""
@@ -255,12 +234,12 @@ class PubSub:
 
     def _find_place(self, kind: Kind, channel: bytes) -> _Place:
         place = _Place()
+        matching: list[bytes] = []
+        if kind is CHANNEL and self._pattern_nodes:
+            matching = list(self._patterns_elsewhere.matching(channel))
         for node, names in self._elsewhere.items():
             count = names[kind].get(channel, 0)
-            if kind is CHANNEL:
-                for pattern, listeners in names[PATTERN].items():
-                    if _matches(self._patterns_elsewhere[pattern].glob, channel):
-                        count += listeners
+            count += sum([names[PATTERN].get(pattern, 0) for pattern in matching])
             if count and self._post.is_up(node):
                 place.nodes.append(node)
                 place.count += count
@@ -276,74 +255,58 @@ class PubSub:
         """Have everybody here get it; how many they are."""
         listeners = self._here[kind].get(channel)
         count = len(listeners.members) if listeners is not None else 0
-        matching: list[tuple[bytes, _Listeners]] = []
+        matching: list[tuple[bytes, Listeners]] = []
         if kind is CHANNEL and self._here[PATTERN]:
             matching = [pair for pair in self._matching_here(channel) if pair[1].members]
             count += sum([len(one.members) for _, one in matching])
         if not count:
             return 0
-        # Who publishes here waits sooner; other nodes and entries cannot be made to.
-        if self._job_bytes > 2 * self.limits.waiting_bytes_max:
+        # Who publishes waits sooner, here and elsewhere; entries cannot be made to.
+        if self._delivery.bytes > 2 * self.limits.waiting_bytes_max:
             self.counters.lost += 1
             return 0
-        size = len(payload) + len(channel) + JOB_COST
-        self._job_bytes += size
-        frames: list[tuple[list[bytes], _Listeners]] = []
+        size = len(payload) + len(channel)
+        add, loop = self._delivery.add, self._loop
         if listeners is not None and listeners.members:
-            frames.append(([MESSAGE_KINDS[kind], channel, payload], listeners))
+            add(loop, listeners, [MESSAGE_KINDS[kind], channel, payload], size)
         for pattern, one in matching:
-            frames.append(([b"pmessage", pattern, channel, payload], one))
-        self._jobs.append(_Job(self._push_all(frames), size))
-        if not self._is_delivering:
-            self._is_delivering = True
-            self._work()
+            add(loop, one, [b"pmessage", pattern, channel, payload], size + len(pattern))
+        if not self._is_busy and self._has_much(1.0):
+            self._is_busy = True
+            self._post_to_all((_BUSY, 1))
         return count
 
-    def _matching_here(self, channel: bytes) -> list[tuple[bytes, _Listeners]]:
+    def _matching_here(self, channel: bytes) -> list[tuple[bytes, Listeners]]:
         """The patterns of this node that `channel` matches."""
         matching = self._matching.get(channel)
         if matching is None:
-            matching = []
-            for pattern, one in self._here[PATTERN].items():
-                assert one.pattern is not None
-                if _matches(one.pattern, channel):
-                    matching.append((pattern, one))
+            here = self._here[PATTERN]
+            matching = [(name, here[name]) for name in self._patterns_here.matching(channel)]
             if len(self._matching) >= PLACES_MAX:
                 self._matching.clear()
             if len(channel) <= PLACE_BYTES_MAX:
                 self._matching[channel] = matching
         return matching
 
-    def _push_all(self, frames: list[tuple[list[bytes], _Listeners]]) -> Iterator[bool]:
-        for frame, listeners in frames:
-            encoded: dict[int, bytes] = {}
-            for subscriber in tuple(listeners.members):
-                if subscriber not in listeners.members:
-                    continue  # It has gone since.
-                protocol = subscriber.protocol
-                data = encoded.get(protocol)
-                if data is None:
-                    data = encoded[protocol] = encode_push(frame, protocol)
-                subscriber.push_message(data)
-                self.counters.delivered += 1
-                yield True
-
-    def _work(self) -> None:
-        """Deliver for a while; the rest in turns of its own."""
-        jobs = self._jobs
-        until_ns = self._now_ns() + SLICE_NS
-        left = LOOK_EVERY
-        while jobs:
-            for _ in jobs[0].rest:
-                left -= 1
-                if not left:
-                    left = LOOK_EVERY
-                    if self._now_ns() >= until_ns:
-                        self._loop.call_soon(self._work)
-                        return
-            self._job_bytes -= jobs.popleft().size
-        self._is_delivering = False
+    def _delivery_advanced(self) -> None:
+        if self._is_busy and not self._has_much(0.5):
+            self._is_busy = False
+            self._post_to_all((_BUSY, 0))
         self._room_made()
+
+    def _patterns_advanced(self) -> None:
+        """Some of those that nothing matched until now are compiled."""
+        self._matching.clear()
+        self._places.clear()
+        self._answer_marks()
+        self._confirm()
+
+    def _answer_marks(self) -> None:
+        ready = self._patterns_elsewhere.ready
+        while self._answering and self._answering[0][0] <= ready:
+            _, node, mark = self._answering.popleft()
+            self._post_one(node, (_SEEN, mark))
+            self._wake()
 
     # --- Subscribing.
 
@@ -361,8 +324,10 @@ class PubSub:
         for name in names:
             listeners = here.get(name)
             if listeners is None:
-                listeners = here[name] = _Listeners(Glob(name) if kind is PATTERN else None)
+                listeners = here[name] = Listeners()
                 fresh.append(name)
+                if kind is PATTERN:
+                    self._patterns_here.add(self._loop, name)
             listeners.coming += 1
         if fresh and kind is PATTERN:
             self._matching.clear()
@@ -374,16 +339,19 @@ class PubSub:
             if client.is_lost:
                 self.leave(client)
 
+        compiled = self._patterns_here.added
+        until_ns = self._now_ns() + MARK_WAIT_NS
         if fresh and any(self._post.is_up(node) for node in self._others()):
             self._mark += 1
             self._post_to_all((_MARK, self._mark))
-            until_ns = self._now_ns() + MARK_WAIT_NS
-            self._confirming.append((self._mark, until_ns, confirm))
+            self._confirming.append(_Confirming(self._mark, compiled, until_ns, confirm))
             self._loop.call_later(MARK_WAIT_NS, self._confirm)
         elif self._confirming:
             # Behind those who came before: one of their names may be ours too.
-            mark, until_ns, _ = self._confirming[-1]
-            self._confirming.append((mark, until_ns, confirm))
+            last = self._confirming[-1]
+            self._confirming.append(_Confirming(last.mark, compiled, last.until_ns, confirm))
+        elif compiled > self._patterns_here.ready:
+            self._confirming.append(_Confirming(0, compiled, until_ns, confirm))
         else:
             confirm()
 
@@ -399,7 +367,7 @@ class PubSub:
             if name in own.names[kind]:
                 again.append(name)  # It was counted twice.
             own.names[kind][name] = None
-            listeners.members[client] = None
+            listeners.add(client)
         if again:
             self._tell_listeners(kind, dict.fromkeys(again))
 
@@ -411,11 +379,13 @@ class PubSub:
         seen = min(ups, default=self._mark)
         now_ns = self._now_ns()
         while self._confirming:
-            mark, until_ns, confirm = self._confirming[0]
-            if mark > seen and now_ns < until_ns:
+            first = self._confirming[0]
+            if first.compiled > self._patterns_here.ready:
+                return
+            if first.mark > seen and now_ns < first.until_ns:
                 return
             self._confirming.popleft()
-            confirm()
+            first.confirm()
 
     def unsubscribe(self, client: Subscriber, kind: Kind, name: bytes) -> bool:
         """Stop listening; whether it did."""
@@ -426,7 +396,7 @@ class PubSub:
         if not own.total:
             del self._clients[client]
         listeners = self._here[kind][name]
-        del listeners.members[client]
+        listeners.remove(client)
         self._tell_listeners(kind, {name: None})
         return True
 
@@ -438,7 +408,7 @@ class PubSub:
         for kind in Kind:
             names = own.names[kind]
             for name in names:
-                del self._here[kind][name].members[client]
+                self._here[kind][name].remove(client)
             if names:  # Told as one: there may be thousands.
                 self._tell_listeners(kind, names)
 
@@ -457,10 +427,11 @@ class PubSub:
                 del here[name]
                 if kind is PATTERN:
                     self._matching.clear()
+                    self._patterns_here.discard(name)
         self._post_to_all((_LISTENERS, kind, told))
 
     def _post_to_all(self, post: tuple[Any, ...]) -> None:
-        packed = [msgpack.packb(post, use_bin_type=True)]
+        packed = [self._pack(post)]
         others = list(self._others())
         for node in others:
             if not self._post.post(node, packed):
@@ -491,10 +462,12 @@ class PubSub:
             for start in range(0, len(told), 1000):
                 self._post_one(node, (_LISTENERS, kind, told[start : start + 1000]))
         self._post_one(node, (_MARK, self._mark))
+        if self._is_busy:
+            self._post_one(node, (_BUSY, 1))
         self._wake()
 
     def _post_one(self, node: NodeId, post: tuple[Any, ...]) -> None:
-        if not self._post.post(node, [msgpack.packb(post, use_bin_type=True)]):
+        if not self._post.post(node, [self._pack(post)]):
             self._note_untold(node)
 
     def posts_received(self, node: NodeId, posts: Sequence[Sequence[Any]]) -> None:
@@ -506,12 +479,15 @@ class PubSub:
                     self._listen_elsewhere(node, Kind(kind), told)
                 case [2]:
                     self._forget(node)
+                    self._tell_missed(f"the stream from {node} has begun anew")
                 case [3, int(mark)]:
-                    self._post_one(node, (_SEEN, mark))
-                    self._wake()
+                    self._answering.append((self._patterns_elsewhere.added, node, mark))
+                    self._answer_marks()
                 case [4, int(mark)]:
                     self._seen[node] = max(mark, self._seen.get(node, 0))
                     self._confirm()
+                case [5, (0 | 1) as is_busy]:
+                    self._note_busy(node, is_busy=bool(is_busy))
                 case _:
                     continue  # A newer version has more to say.
 
@@ -530,23 +506,35 @@ class PubSub:
         if kind is PATTERN:
             self._places.clear()
 
-    def _pattern_changed(self, name: bytes, nodes: int) -> None:
+    def _pattern_changed(self, name: bytes, by: int) -> None:
         """So many more nodes have somebody who listens to it."""
-        pattern = self._patterns_elsewhere.get(name)
-        if pattern is None:
-            pattern = self._patterns_elsewhere[name] = _Pattern(name)
-        pattern.nodes += nodes
-        if not pattern.nodes:
-            del self._patterns_elsewhere[name]
+        nodes = self._pattern_nodes.get(name, 0)
+        if not nodes:
+            self._patterns_elsewhere.add(self._loop, name)
+        if nodes + by:
+            self._pattern_nodes[name] = nodes + by
+        else:
+            del self._pattern_nodes[name]
+            self._patterns_elsewhere.discard(name)
 
     def _forget(self, node: NodeId) -> None:
         for name in self._elsewhere.pop(node, ({}, {}, {}))[PATTERN]:
             self._pattern_changed(name, -1)
         self._places.clear()
+        self._note_busy(node, is_busy=False)
+
+    def _note_busy(self, node: NodeId, *, is_busy: bool) -> None:
+        if is_busy:
+            self._busy.add(node)
+        elif node in self._busy:
+            self._busy.discard(node)
+            self._room_made()
 
     def peer_changed(self, node: NodeId) -> None:
         """Nothing is sent to one that is not up. What it listens to is kept: its own stream to us
         may have lived on, and then it does not say so again."""
+        if not self._post.is_up(node):
+            self._tell_missed(f"{node} is out of reach")
         if node not in set(self._others()):
             self._forget(node)
             self._seen.pop(node, None)
@@ -555,6 +543,17 @@ class PubSub:
         self._places.clear()
         self._confirm()
         self._room_made()
+
+    def _tell_missed(self, text: str) -> None:
+        waiting = deque(self.when_missed)
+
+        def tell() -> None:
+            for _ in range(min(len(waiting), TOLD_AT_ONCE)):
+                waiting.popleft()(text)
+            if waiting:
+                self._loop.call_soon(tell)
+
+        tell()
 
     def posts_left(self, _node: NodeId) -> None:
         self._room_made()
@@ -593,7 +592,3 @@ class PubSub:
     def clients(self) -> int:
         """Subscribers here."""
         return len(self._clients)
-
-
-def _matches(pattern: Glob, channel: bytes) -> bool:
-    return pattern.steps(channel) <= STEPS_MAX and pattern.matches(channel)

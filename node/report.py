@@ -148,7 +148,7 @@ class Report:
             "mem_allocator": "pymalloc",
             "active_defrag_running": 0,
             "lazyfree_pending_objects": sum(
-                [shard.keys.trash for shard in self._node.engine.shards.values()]
+                [len(shard.keys.trash) for shard in self._node.engine.shards.values()]
             ),
             "lazyfreed_objects": 0,
         }

@@ -71,6 +71,7 @@ class Request:
     sequence: int = 0  # Of the first command; the others follow it one by one.
     floor: int = 0  # The lowest sequence whose answer the sender has not seen.
     waiter: WaiterId | None = None  # Of a command that may wait for data; see `turns.py`.
+    stale_ns: int = 0  # A read that may be answered from state so old, by any replica; 0: by none.
     _size_bytes: int = 0
 
     @property

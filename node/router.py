@@ -120,6 +120,8 @@ class Router:
         wait, when it is answered)."""
         if self._is_led_here(request.shard):
             self._route(request)
+        elif request.stale_ns and request.shard in self._engine.shards:
+            self._engine.submit(self._engine.shards[request.shard], request)
         elif request.waiter is not None and request.may_pass_on and is_wait(request):
             self._pass_on_wait(request)
         elif not request.may_pass_on:
@@ -351,7 +353,10 @@ class Router:
 
     def refuse(self, request: Request, error: Unavailable) -> None:
         """A shard of this node gives a request back: surely not applied by that try."""
-        if not request.may_pass_on:
+        if request.stale_ns:  # The state here is too old for it.
+            request.stale_ns = 0
+            self.submit(request)
+        elif not request.may_pass_on:
             request.complete(NotApplied(error))
         else:
             self._try_again(request, error)

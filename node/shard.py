@@ -8,17 +8,14 @@ another term, or hidden behind an installed snapshot (correctness D2). Read `eng
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from ..cluster.settings import unpack_settings
 from ..proto.reply import NULL_ARRAY, OK, ErrorReply, Reply
-from .commands import HANDLERS
 from .commands.context import Context
-from .commands.internal import INTERNAL_HANDLERS
-from .commands.transactions import TRANSACTION_HANDLERS
 from .data.entry import EntryData, pack_entry, read_entry
 from .data.keyspace import ExpiryPending, Keyspace, KeyspaceCut
 from .data.sessions import Lookup
@@ -34,8 +31,11 @@ from .errors import (
 from .evicting import Pressure, when_full
 from .expiring import bounded, expiry
 from .inbox import Inbox, records_of
+from .proposals import Proposals, Proposed
 from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
+from .reads import Reads
 from .request import Done, NotApplied, Request, Unknown, answered
+from .running import ALL_HANDLERS, run
 from .turns import BLOCK, UNBLOCK, Turns
 
 if TYPE_CHECKING:
@@ -53,18 +53,6 @@ ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
 ENDLESS = 1 << 60  # A quota nobody uses up.
 DONE = object()  # What a generator gives that has nothing left to do.
 WAIT = b"_WAIT"  # _WAIT index: a read, alone in its request; see `_saved_by`.
-
-# Whatever an entry or a read may ask of a shard.
-ALL_HANDLERS = {**HANDLERS, **INTERNAL_HANDLERS, **TRANSACTION_HANDLERS}
-
-
-@dataclass(slots=True)
-class _Proposed:
-    """What one entry of ours holds, kept until its fate is known."""
-
-    term: int
-    entry: EntryData
-    requests: list[Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +98,12 @@ class Shard:
         self.turns = Turns(keys, limits.waiters_max)  # Who waits for data, while this one leads.
         self._now_ns = 0  # As of the last slice.
         self._inbox = Inbox()
-        self._proposed: dict[int, _Proposed] = {}  # By index of the entry.
-        self._new_reads: list[Request] = []  # No barrier asked for yet.
-        self._waiting_reads: dict[int, list[Request]] = {}  # By token.
+        self._proposed = Proposals()
+        self._reads = Reads()
         self._committed: deque[Entry] = deque()  # Handed out by the core and not yet applied.
         self._half_applied: Generator[None] | None = None  # What is left of an entry.
         self._applied_term = 0  # Of the last entry applied.
-        self._passed_reads: list[tuple[int, int]] = []  # (index to be applied first, token).
-        self._due_reads: deque[Request] = deque()  # Nothing but time is in their way,
-        self._half_served: Generator[None] | None = None  # and of this one some is served.
+        self._half_served: Generator[None] | None = None  # What is left of a request that reads.
         self._quota = 0  # Commands that may run before the slice is looked at again.
         # Called once, when no entry is half applied: for who has to wait for that.
         self.between_entries: Callable[[], None] | None = None
@@ -140,12 +125,16 @@ class Shard:
         """Take a request; it is answered by `complete` or given to `refuse`, later or at once."""
         if request.waiter is not None and self._ends_here(request, request.waiter):
             return
-        if not self.is_leader:
-            self.refuse(request, NotLeader(self.core.leader_node))
-        elif self.halted is not None:
+        if self.halted is not None:
             self.refuse(request, NotLeader(None))
+        elif not self.is_leader:
+            if request.stale_ns:
+                self._reads.due.append(request)
+            else:
+                self.refuse(request, NotLeader(self.core.leader_node))
         elif not request.has_write:
-            self._new_reads.append(request)
+            request.stale_ns = 0  # It gets a barrier, and is as new as any.
+            self._reads.new.append(request)
         elif self._inbox.bytes > self._limits.uncommitted_bytes_max:
             self.refuse(request, Overloaded("uncommitted_bytes_max"))
         elif request.waiter is None:
@@ -178,20 +167,13 @@ class Shard:
                 self.turns.leave(waiter, self._now_ns)
                 self._put_all(self.turns.released())
             else:
-                self._call_off(waiter)
+                self._reads.call_off(waiter)
             request.complete(Done([OK]))
             return True
         if request.has_write and self.is_leader and self.turns.must_queue(request):
             request.complete(Done([NULL_ARRAY]))
             return True
         return False
-
-    def _call_off(self, waiter: WaiterId) -> None:
-        """A wait whose barrier is not passed yet."""
-        for requests in (self._new_reads, *self._waiting_reads.values(), self._due_reads):
-            for request in requests:
-                if request.waiter == waiter:
-                    request.complete = answered
 
     @property
     def waiting_commands(self) -> int:
@@ -209,7 +191,7 @@ class Shard:
     def is_idle(self) -> bool:
         """No request of anybody waits here for anything."""
         waiting = self._inbox or self._proposed or self._half_applied
-        return not (waiting or self._new_reads or self._waiting_reads or self._due_reads)
+        return not (waiting or self._reads)
 
     @property
     def can_propose(self) -> bool:
@@ -244,12 +226,12 @@ class Shard:
         except Unavailable as error:
             self._give_back(requests, error)
             return None
-        replaced = self._proposed.pop(entry.index, None)
+        replaced = self._proposed.pop(entry.index)
         if replaced is not None:
             # Ours of an earlier term stood here and was truncated. We lead with an entry of this
             # term committed in front of it, so it stands in no log that can still win.
             self._give_back(replaced.requests, NotLeader(self.core.leader_node))
-        self._proposed[entry.index] = _Proposed(
+        self._proposed[entry.index] = Proposed(
             entry.term, EntryData(stamp_ms, seed, settings, commands), requests
         )
         return entry.index
@@ -266,14 +248,17 @@ class Shard:
         )
 
     def _stamp(self, now_ns: int, wall_ms: int) -> int:
+        """The time of the shard, by its leader: the next one is not earlier."""
+        self._stamp_ms = self._time_ms(now_ns, wall_ms)
+        self._stamp_seen_ns = now_ns
+        return self._stamp_ms
+
+    def _time_ms(self, now_ns: int, wall_ms: int) -> int:
         """max(wall clock, last stamp + time since it was seen): never back, across leaders too."""
         stamp_ms = self._stamp_ms
         if self._stamp_seen_ns is not None:
             stamp_ms += (now_ns - self._stamp_seen_ns) // 1_000_000
-        stamp_ms = max(wall_ms, stamp_ms)
-        self._stamp_ms = stamp_ms
-        self._stamp_seen_ns = now_ns
-        return stamp_ms
+        return max(wall_ms, stamp_ms)
 
     @property
     def is_expiring(self) -> bool:
@@ -303,28 +288,28 @@ class Shard:
 
     def start_reads(self, now_ns: int) -> int:
         """Ask for one barrier for all reads that came since the last; how many there were."""
-        if not self._new_reads:
+        requests = self._reads.take_new()
+        if not requests:
             return 0
-        requests, self._new_reads = self._new_reads, []
         try:
             token = self.core.request_read(now_ns)
         except Unavailable as error:
             self._give_back(requests, error)
             return 0
-        self._waiting_reads[token] = requests
+        self._reads.wait(token, requests)
         return sum([len(request.commands) for request in requests])
 
     @property
     def has_waiting_reads(self) -> bool:
-        return bool(self._waiting_reads)
+        return self._reads.has_waiting
 
     @property
     def has_passed_reads(self) -> bool:
-        return bool(self._passed_reads)
+        return self._reads.has_passed
 
     def pass_reads(self, token: int, index: int) -> None:
         """The barrier of `token` is passed: its reads are due once all up to `index` is applied."""
-        self._passed_reads.append((index, token))
+        self._reads.passed(token, index)
 
     def serve_some(self, piece: Slice, now_ns: int, wall_ms: int) -> None:
         """Answer what is due, until the slice is over.
@@ -337,15 +322,17 @@ class Shard:
         connection is on its way before it is answered (R10).
         """
         self._now_ns = now_ns
-        self._release_reads()
-        if not (self._due_reads or self._half_served):
+        self._reads.release(self.applied_index if self.halted is None else None)
+        due = self._reads.due
+        if not (due or self._half_served):
             return
-        now_ms = self._stamp(now_ns, wall_ms)
+        # The clock of who does not lead may be wrong (A2): it must leave no trace.
+        now_ms = (self._stamp if self.is_leader else self._time_ms)(now_ns, wall_ms)
         self._quota = piece.take()
-        while self._quota > 0 and (self._due_reads or self._half_served):
+        while self._quota > 0 and (due or self._half_served):
             work, self._half_served = self._half_served, None
             if work is None:
-                work = self._serve(self._due_reads.popleft(), now_ms)
+                work = self._serve(due.popleft(), now_ms)
             if next(work, DONE) is not DONE:
                 self._half_served = work
             if self._quota <= 0:
@@ -353,18 +340,10 @@ class Shard:
         if self._quota > 0:
             piece.leave()
 
-    def _release_reads(self) -> None:
-        passed, self._passed_reads = self._passed_reads, []
-        for index, token in passed:
-            if index > self.applied_index and self.halted is None:
-                self._passed_reads.append((index, token))
-            else:
-                self._due_reads += self._waiting_reads.pop(token, ())
-
     def fail_reads(self, tokens: Iterable[int]) -> None:
         """Leadership was lost: tried again elsewhere, never answered late (R10)."""
         for token in tokens:
-            self._give_back(self._waiting_reads.pop(token, ()), NotLeader(self.core.leader_node))
+            self._give_back(self._reads.take(token), NotLeader(self.core.leader_node))
 
     def _serve(self, request: Request, now_ms: int) -> Generator[None]:
         """Its commands in order; yields where a slice may end."""
@@ -376,6 +355,10 @@ class Shard:
             self._quota -= 1
             self._block(request)
             return
+        # Also if this replica leads since it came: all it has may be old yet.
+        if request.stale_ns and not self._is_fresh(request.stale_ns):
+            self.refuse(request, NotLeader(self.core.leader_node))
+            return
         replies: list[Reply] = []
         seed = self._seeds.getrandbits(64)
         context = Context(request.db, now_ms, seed, unpack_settings(self._settings()))
@@ -386,6 +369,7 @@ class Shard:
                 break
             self._quota -= 1
             self.keys.enter(request.db, now_ms, is_read=True)
+            self.keys.on_miss = context.on_miss(args[0])
             try:
                 handler = ALL_HANDLERS[args[0]]
                 replies.append(handler(self.keys, args, context))
@@ -395,11 +379,19 @@ class Shard:
                 self._serve_after_expiry(request, pending)
                 return
         if self.halted is None:
+            if context.events:
+                wanted = context.settings.notify_keyspace_events
+                yield from self._tell_of(iter(context.events), wanted)
             request.complete(Done(replies))
             if request.waiter is not None:
                 self.turns.popped(request, replies[0], self._now_ns)
         else:
             self.refuse(request, NotLeader(None))
+
+    def _is_fresh(self, stale_ns: int) -> bool:
+        """Whether the state here, as far as it is applied, is no older than that."""
+        fresh_at = self.core.fresh_at(self.applied_index)
+        return fresh_at is not None and self._now_ns - fresh_at <= stale_ns
 
     def _block(self, request: Request) -> None:
         """A client waits for data; only a leader knows when it comes."""
@@ -439,7 +431,7 @@ class Shard:
     def is_behind(self) -> bool:
         """Whether there is something left that only waits for its slice."""
         applies = self._committed or self._half_applied
-        return bool(applies or self._due_reads or self._half_served)
+        return bool(applies or self._reads.due or self._half_served)
 
     @property
     def is_half_applied(self) -> bool:
@@ -482,7 +474,7 @@ class Shard:
         proposed = self._proposed.get(entry.index)
         if proposed is not None and proposed.term != entry.term:
             # Another leader's entry stands where ours was: ours will never be applied (D2).
-            del self._proposed[entry.index]
+            self._proposed.pop(entry.index)
             self._give_back(proposed.requests, NotLeader(self.core.leader_node))
             proposed = None
         replies: list[Reply | Lookup] = []
@@ -493,6 +485,7 @@ class Shard:
                 # The time is max with the last applied stamp (A2).
                 now_ms = self.keys.begin_entry(entry.index, data.stamp_ms)
                 context = Context(0, now_ms, data.seed, unpack_settings(data.settings))
+                self.keys.on_expired = context.expired
                 commands, left = iter(data.commands), len(data.commands)
                 while left > 0:
                     if self._quota <= 0:
@@ -510,12 +503,13 @@ class Shard:
         if self.keys.touched:
             self.turns.wake(self._now_ns)
         if proposed is not None:
-            del self._proposed[entry.index]
+            self._proposed.pop(entry.index)
             if context is not None and (context.events or context.published):
                 yield from self._tell(context, replies)
             yield from self._answer_all(proposed.requests, replies)
         elif entry.kind is EntryKind.EMPTY and self._proposed:
-            self._give_back_overtaken(entry.term)
+            for overtaken in self._proposed.pop_of_earlier(entry.term):
+                self._give_back(overtaken.requests, NotLeader(self.core.leader_node))
 
     def _tell(self, context: Context, replies: list[Reply | Lookup]) -> Generator[None]:
         """Messages that commands of our entry publish, and what they did to keys: said once, by who
@@ -524,11 +518,17 @@ class Shard:
         notifications = self._notifications()
         if notifications is None:
             return
+        wanted = context.settings.notify_keyspace_events
+        events, told = iter(context.events or ()), 0
         for command, publications in context.published:
-            if self._quota <= 0:
-                yield
-            self._quota -= len(publications)
-            counts = notifications.publish(publications)
+            counts: list[int] = []
+            for one in publications:
+                yield from self._tell_of(islice(events, one.behind - told), wanted)
+                told = one.behind
+                if self._quota <= 0:
+                    yield
+                self._quota -= 1
+                counts.append(notifications.publish(one))
             reply = replies[command]
             if isinstance(reply, list):
                 reply = reply.copy()  # The session keeps the one that is the same everywhere.
@@ -536,8 +536,11 @@ class Shard:
                     if one.place >= 0:
                         reply[one.place] = count
                 replies[command] = reply
-        events, wanted = iter(context.events or ()), context.settings.notify_keyspace_events
-        while True:
+        yield from self._tell_of(events, wanted)
+
+    def _tell_of(self, events: Iterator[tuple[int, str, bytes]], wanted: str) -> Generator[None]:
+        notifications = self._notifications()
+        while notifications is not None:
             if self._quota <= 0:
                 yield
             some = list(islice(events, self._quota))
@@ -546,7 +549,7 @@ class Shard:
             self._quota -= len(some)
             notifications.tell(some, wanted)
 
-    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+    def _data_of(self, entry: Entry, proposed: Proposed | None) -> EntryData:
         return proposed.entry if proposed else read_entry(entry.data, self._cluster_id)
 
     def _applied(self, entry: Entry) -> None:
@@ -570,39 +573,13 @@ class Shard:
             start = end
         self._quota = pause - start
 
-    def _give_back_overtaken(self, term: int) -> None:
-        """A leader of `term` has committed its first entry: what we proposed in an earlier term and
-        is not applied by now is in no log that can still win (Raft §5.4.3), so it never will be."""
-        for index in [one for one, proposed in self._proposed.items() if proposed.term < term]:
-            requests = self._proposed.pop(index).requests
-            self._give_back(requests, NotLeader(self.core.leader_node))
-
     def _run(
         self,
         commands: Iterable[CommandRecord],
         context: Context,
         replies: list[Reply | Lookup],
     ) -> None:
-        keys, now_ms = self.keys, context.now_ms
-        for db, _user, session, sequence, floor, args in commands:
-            if session:
-                known = keys.sessions.lookup(session, sequence, floor, now_ms)
-                if known is not Lookup.NEW:
-                    replies.append(known)
-                    continue
-            context.db = db
-            keys.enter(db, now_ms, is_read=False)
-            reply: Reply
-            try:
-                reply = ALL_HANDLERS[args[0]](keys, args, context)
-            except CommandError as error:
-                reply = ErrorReply(error.code, error.text)
-            if session:
-                keys.sessions.keep(session, sequence, reply)
-            if context.publications:
-                context.published.append((len(replies), context.publications))
-                context.publications = []
-            replies.append(reply)
+        run(commands, self.keys, context, replies)
 
     def _answer(self, request: Request, replies: Sequence[Reply | Lookup]) -> None:
         if request.session:
@@ -621,7 +598,7 @@ class Shard:
         self.halted = error
         self.core.allow_leading(False)  # noqa: FBT003 - the core's one argument.
         self._committed.clear()
-        self._give_up_proposed("this replica stopped applying")
+        self._proposed.give_up("this replica stopped applying")
         self._give_back(self.turns.give_back(), NotLeader(None))
 
     # --- Ends: time-outs, lost leadership, an installed snapshot.
@@ -630,35 +607,21 @@ class Shard:
         """Give back what only a leader may hold, once this replica no longer leads."""
         is_leader = self.is_leader
         # It may have led for a moment only, between two looks.
-        if not is_leader and (self._was_leader or self._inbox or self._new_reads or self.turns):
+        if not is_leader and (self._was_leader or self._inbox or self._reads.new or self.turns):
             self._is_expiring = False
             self._drop_inbox()
         self._was_leader = is_leader
 
     def _drop_inbox(self) -> None:
-        requests = [*self._inbox.take_all(), *self._new_reads, *self.turns.give_back()]
-        self._new_reads.clear()
+        requests = [*self._inbox.take_all(), *self._reads.take_new(), *self.turns.give_back()]
         self._give_back(requests, NotLeader(self.core.leader_node))
 
     def time_out(self, now_ns: int) -> None:
         """Answer what is past its deadline: CLUSTERDOWN if not proposed, else UNCERTAIN (D4)."""
         for request in self._inbox.take_late(now_ns):
             request.complete(NotApplied(NoQuorum("no majority answered in time")))
-        self._new_reads = _without_late(self._new_reads, now_ns)
-        for token, requests in list(self._waiting_reads.items()):
-            self._waiting_reads[token] = _without_late(requests, now_ns)
-        self._due_reads = deque(_without_late(list(self._due_reads), now_ns))
-        for proposed in self._proposed.values():
-            for request in proposed.requests:
-                if request.deadline_ns <= now_ns:
-                    complete, request.complete = request.complete, answered
-                    complete(Unknown(OutcomeUnknown("no majority answered in time")))
-
-    def _give_up_proposed(self, why: str, up_to: int | None = None) -> None:
-        for index in sorted(self._proposed):
-            if up_to is not None and index > up_to:
-                continue
-            _give_up(self._proposed.pop(index), why)
+        self._reads.time_out(now_ns)
+        self._proposed.time_out(now_ns)
 
     def _give_back(self, requests: Iterable[Request], error: Unavailable) -> None:
         for request in requests:
@@ -684,7 +647,7 @@ class Shard:
     def install(self, meta: SnapshotMeta, keys: Keyspace, now_ns: int) -> None:
         """Replace the state by a snapshot's; called when its reset record is on disk (L6)."""
         self._end_half_applied()
-        self._give_up_proposed("a snapshot hides it", up_to=meta.id.index)
+        self._proposed.give_up("a snapshot hides it", up_to=meta.id.index)
         keys.replace(self.keys)
         self.keys = keys
         self.turns.use(keys)
@@ -706,17 +669,3 @@ class Shard:
     def digest(self) -> int:
         """Of all state; equal on all replicas at the same applied index."""
         return self.keys.digest()
-
-
-def _give_up(proposed: _Proposed, why: str) -> None:
-    for request in proposed.requests:
-        request.complete(Unknown(OutcomeUnknown(why)))
-
-
-def _without_late(requests: list[Request], now_ns: int) -> list[Request]:
-    late = [request for request in requests if request.deadline_ns <= now_ns]
-    if not late:
-        return requests
-    for request in late:
-        request.complete(NotApplied(NoQuorum("no majority answered in time")))
-    return [request for request in requests if request.deadline_ns > now_ns]

@@ -30,7 +30,7 @@ LOOK_INTERVAL_NS = 100_000_000
 REWRITE_BYTES = 1 << 20  # Of a suffix that pins the log, at one look.
 # Of a keyspace that is loaded, in one go: about a millisecond's worth of small keys.
 LOAD_BYTES = 16 << 10
-DIGEST_BUCKETS = 2  # Each holds up to 1,024 keys.
+DIGEST_BUCKETS = 24  # Each holds up to 84 keys.
 SLICE_ITEMS_MIN, SLICE_ITEMS_MAX = 16, 4096
 
 _log = logging.getLogger(__name__)

@@ -93,6 +93,8 @@ def put_message(
             beat.commit_index = message.commit_index
             beat.round = message.round
             beat.is_urgent = message.is_urgent
+            beat.echo = message.echo
+            beat.echo_index = message.echo_index
         case HeartbeatReply():
             answer = to.heartbeat_reply
             answer.SetInParent()
@@ -181,7 +183,16 @@ def take_message(source: pb.ShardMessage, apart: deque[bytes] | None = None) -> 
             )
         case "heartbeat":
             beat = source.heartbeat
-            return Heartbeat(replica, target, term, beat.commit_index, beat.round, beat.is_urgent)
+            return Heartbeat(
+                replica,
+                target,
+                term,
+                beat.commit_index,
+                beat.round,
+                beat.is_urgent,
+                beat.echo,
+                beat.echo_index,
+            )
         case "heartbeat_reply":
             answer = source.heartbeat_reply
             return HeartbeatReply(replica, target, term, answer.round, answer.is_urgent)

@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExecuteRequest(_message.Message):
-    __slots__ = ("batches", "fragment")
+    __slots__ = ("batches", "fragment", "cancel")
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     FRAGMENT_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     fragment: Fragment
-    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., fragment: _Optional[_Union[Fragment, _Mapping]] = ...) -> None: ...
+    cancel: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., fragment: _Optional[_Union[Fragment, _Mapping]] = ..., cancel: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Fragment(_message.Message):
     __slots__ = ("data", "is_last")
@@ -24,7 +26,7 @@ class Fragment(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., is_last: bool = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("id", "database", "timeout_ms", "is_leader_only", "is_atomic", "commands", "sessions", "stale_ms", "watched")
+    __slots__ = ("id", "database", "timeout_ms", "is_leader_only", "is_atomic", "commands", "sessions", "stale_ms", "watched", "asks_for_turn", "turn")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,8 @@ class Batch(_message.Message):
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     STALE_MS_FIELD_NUMBER: _ClassVar[int]
     WATCHED_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FOR_TURN_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
     id: int
     database: int
     timeout_ms: int
@@ -43,7 +47,9 @@ class Batch(_message.Message):
     sessions: _containers.RepeatedCompositeFieldContainer[Session]
     stale_ms: int
     watched: _containers.RepeatedCompositeFieldContainer[Watched]
-    def __init__(self, id: _Optional[int] = ..., database: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_leader_only: bool = ..., is_atomic: bool = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., stale_ms: _Optional[int] = ..., watched: _Optional[_Iterable[_Union[Watched, _Mapping]]] = ...) -> None: ...
+    asks_for_turn: bool
+    turn: int
+    def __init__(self, id: _Optional[int] = ..., database: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_leader_only: bool = ..., is_atomic: bool = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., stale_ms: _Optional[int] = ..., watched: _Optional[_Iterable[_Union[Watched, _Mapping]]] = ..., asks_for_turn: bool = ..., turn: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("args",)
@@ -52,20 +58,22 @@ class Command(_message.Message):
     def __init__(self, args: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("shard", "id", "sequence", "floor", "timeout_ms", "client")
+    __slots__ = ("shard", "id", "sequence", "floor", "timeout_ms", "client", "age_ms")
     SHARD_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FLOOR_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
     shard: int
     id: int
     sequence: int
     floor: int
     timeout_ms: int
     client: int
-    def __init__(self, shard: _Optional[int] = ..., id: _Optional[int] = ..., sequence: _Optional[int] = ..., floor: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., client: _Optional[int] = ...) -> None: ...
+    age_ms: int
+    def __init__(self, shard: _Optional[int] = ..., id: _Optional[int] = ..., sequence: _Optional[int] = ..., floor: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., client: _Optional[int] = ..., age_ms: _Optional[int] = ...) -> None: ...
 
 class Watched(_message.Message):
     __slots__ = ("key", "index")
@@ -120,12 +128,14 @@ class NotApplied(_message.Message):
         NO_QUORUM: _ClassVar[NotApplied.Reason]
         OVERLOADED: _ClassVar[NotApplied.Reason]
         SESSION_UNKNOWN: _ClassVar[NotApplied.Reason]
+        WATCHED: _ClassVar[NotApplied.Reason]
         PREDECESSOR: _ClassVar[NotApplied.Reason]
     UNSPECIFIED: NotApplied.Reason
     NOT_LEADER: NotApplied.Reason
     NO_QUORUM: NotApplied.Reason
     OVERLOADED: NotApplied.Reason
     SESSION_UNKNOWN: NotApplied.Reason
+    WATCHED: NotApplied.Reason
     PREDECESSOR: NotApplied.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -146,7 +156,7 @@ class OutcomeUnknown(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Value(_message.Message):
-    __slots__ = ("integer", "bulk", "status", "error", "null", "array", "map", "set", "double", "boolean", "verbatim", "null_array")
+    __slots__ = ("integer", "bulk", "status", "error", "null", "array", "map", "set", "double", "boolean", "verbatim", "null_array", "pairs", "pairs_map", "decimal")
     INTEGER_FIELD_NUMBER: _ClassVar[int]
     BULK_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +169,9 @@ class Value(_message.Message):
     BOOLEAN_FIELD_NUMBER: _ClassVar[int]
     VERBATIM_FIELD_NUMBER: _ClassVar[int]
     NULL_ARRAY_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_MAP_FIELD_NUMBER: _ClassVar[int]
+    DECIMAL_FIELD_NUMBER: _ClassVar[int]
     integer: int
     bulk: bytes
     status: str
@@ -171,7 +184,10 @@ class Value(_message.Message):
     boolean: bool
     verbatim: Verbatim
     null_array: Null
-    def __init__(self, integer: _Optional[int] = ..., bulk: _Optional[bytes] = ..., status: _Optional[str] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., array: _Optional[_Union[Array, _Mapping]] = ..., map: _Optional[_Union[Map, _Mapping]] = ..., set: _Optional[_Union[Array, _Mapping]] = ..., double: _Optional[float] = ..., boolean: bool = ..., verbatim: _Optional[_Union[Verbatim, _Mapping]] = ..., null_array: _Optional[_Union[Null, _Mapping]] = ...) -> None: ...
+    pairs: Array
+    pairs_map: Array
+    decimal: float
+    def __init__(self, integer: _Optional[int] = ..., bulk: _Optional[bytes] = ..., status: _Optional[str] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., array: _Optional[_Union[Array, _Mapping]] = ..., map: _Optional[_Union[Map, _Mapping]] = ..., set: _Optional[_Union[Array, _Mapping]] = ..., double: _Optional[float] = ..., boolean: bool = ..., verbatim: _Optional[_Union[Verbatim, _Mapping]] = ..., null_array: _Optional[_Union[Null, _Mapping]] = ..., pairs: _Optional[_Union[Array, _Mapping]] = ..., pairs_map: _Optional[_Union[Array, _Mapping]] = ..., decimal: _Optional[float] = ...) -> None: ...
 
 class Null(_message.Message):
     __slots__ = ()

@@ -65,6 +65,7 @@ def _field(tag: bytes, data: bytes) -> bytes:
 
 _BULK, _STATUS, _ERROR = b"\x12", b"\x1a", b"\x22"
 _ARRAY, _MAP, _SET, _VERBATIM = b"\x32", b"\x3a", b"\x42", b"\x5a"
+_PAIRS, _PAIRS_MAP = b"\x6a", b"\x72"
 _FIRST, _SECOND, _THIRD = b"\x0a", b"\x12", b"\x1a"
 _NULL, _NULL_ARRAY = b"\x2a\x00", b"\x62\x00"
 _TRUE, _FALSE = b"\x50\x01", b"\x50\x00"
@@ -92,8 +93,8 @@ def _error(error: ErrorReply) -> bytes:
     return _field(_ERROR, parts)
 
 
-def _map(reply: MapReply | PairsMapReply) -> bytes:
-    return _field(_MAP, _items([one for pair in reply.pairs for one in pair]))
+def _pairs(tag: bytes, reply: MapReply | PairsMapReply | PairsReply) -> bytes:
+    return _field(tag, _items([one for pair in reply.pairs for one in pair]))
 
 
 def _verbatim(reply: VerbatimReply) -> bytes:
@@ -106,15 +107,15 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: _NULL,
     bool: lambda reply: _TRUE if reply else _FALSE,
     int: _integer,
-    DecimalReply: lambda reply: b"\x49" + _DOUBLE.pack(reply.value),
+    DecimalReply: lambda reply: b"\x79" + _DOUBLE.pack(reply.value),
     float: lambda reply: b"\x49" + _DOUBLE.pack(reply),
     Status: _status,
     ErrorReply: _error,
     list: lambda reply: _field(_ARRAY, _items(reply)),
     tuple: lambda reply: _field(_ARRAY, _items(reply)),
-    MapReply: _map,
-    PairsMapReply: _map,
-    PairsReply: lambda reply: _field(_ARRAY, _items(reply.pairs)),
+    MapReply: partial(_pairs, _MAP),
+    PairsMapReply: partial(_pairs, _PAIRS_MAP),
+    PairsReply: partial(_pairs, _PAIRS),
     SetReply: lambda reply: _field(_SET, _items(reply.members)),
     VerbatimReply: _verbatim,
     NullArray: lambda _: _NULL_ARRAY,
@@ -144,8 +145,13 @@ def decode_value(value: pb.Value) -> Reply:
         case "array":
             return _decode_items(value.array.items)
         case "map":
-            items = _decode_items(value.map.items)
-            return MapReply(tuple(zip(items[::2], items[1::2], strict=True)))
+            return MapReply(_decode_pairs(value.map.items))
+        case "pairs":
+            return PairsReply(_decode_pairs(value.pairs.items))
+        case "pairs_map":
+            return PairsMapReply(_decode_pairs(value.pairs_map.items))
+        case "decimal":
+            return DecimalReply(value.decimal)
         case "set":
             return SetReply(tuple(_decode_items(value.set.items)))
         case "verbatim":
@@ -154,6 +160,11 @@ def decode_value(value: pb.Value) -> Reply:
             return NULL_ARRAY
         case kind:
             raise ValueError(f"a reply of an unknown kind: {kind}")
+
+
+def _decode_pairs(items: Sequence[pb.Value]) -> tuple[tuple[Any, Any], ...]:
+    flat = _decode_items(items)
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _decode_items(items: Iterable[pb.Value]) -> list[Any]:
@@ -240,9 +251,13 @@ def count(data: bytes, *, commands_max: int, elements_max: int) -> str:
 
     Batches, and what a batch holds beside its commands, are bounded as its commands are.
     """
-    batches = commands = others = elements = 0
+    batches = commands = others = elements = cancels = 0
     steps = _Steps(elements_max + _FIELDS_PER_COMMAND * commands_max)
     for tag, start, end in _fields(data, 0, len(data), steps):
+        if tag == 0x1A:
+            cancels += end - start  # A byte each, at least.
+            if cancels > commands_max:
+                return f"a message may hold {commands_max} bytes of cancelled batches"
         if tag != 0x0A:
             continue
         batches += 1

@@ -239,14 +239,18 @@ class AppendReply(_message.Message):
     def __init__(self, is_success: bool = ..., match_index: _Optional[int] = ..., rejected_index: _Optional[int] = ..., conflict_term: _Optional[int] = ..., conflict_index: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("commit_index", "round", "is_urgent")
+    __slots__ = ("commit_index", "round", "is_urgent", "echo", "echo_index")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     IS_URGENT_FIELD_NUMBER: _ClassVar[int]
+    ECHO_FIELD_NUMBER: _ClassVar[int]
+    ECHO_INDEX_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     round: int
     is_urgent: bool
-    def __init__(self, commit_index: _Optional[int] = ..., round: _Optional[int] = ..., is_urgent: bool = ...) -> None: ...
+    echo: int
+    echo_index: int
+    def __init__(self, commit_index: _Optional[int] = ..., round: _Optional[int] = ..., is_urgent: bool = ..., echo: _Optional[int] = ..., echo_index: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ("round", "is_urgent")

@@ -68,7 +68,7 @@ class VerbatimReply:
 @dataclass(frozen=True, slots=True)
 class Pushes:
     """Several frames that answer one command: pushes in RESP3, arrays in RESP2. SUBSCRIBE and its
-    kin answer so, a frame per channel; never part of another reply, never packed."""
+    kin answer so, a frame per channel; part of no other reply but EXEC's, never packed."""
 
     frames: tuple[list[Any], ...]
 
@@ -196,7 +196,8 @@ def size_of_reply(reply: object) -> int:
         case bytes():
             return len(reply) + 8
         case list() | tuple():
-            return sum([size_of_reply(one) for one in reply]) + 8
+            sizes = [len(one) + 8 if type(one) is bytes else size_of_reply(one) for one in reply]
+            return sum(sizes) + 8
         case MapReply(pairs) | PairsMapReply(pairs) | PairsReply(pairs):
             return size_of_reply(pairs)
         case SetReply(members):

@@ -10,8 +10,10 @@ faster than the table. A test holds both ways against each other. Replies: `repl
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeAlias  # Any: replies nest.
 
 from .reply import (
@@ -365,6 +367,9 @@ _NULL = {2: b"$-1\r\n", 3: b"_\r\n"}
 _NULL_ARRAY = {2: b"*-1\r\n", 3: b"_\r\n"}
 _BOOL = {2: (b":0\r\n", b":1\r\n"), 3: (b"#f\r\n", b"#t\r\n")}
 _SMALL = tuple(b":%d\r\n" % number for number in range(256))
+_PLAIN_MAX = 1e15  # An integer below it is printed as one.
+_LONG = 4096  # More elements are a long reply,
+_PIECE = 512  # written so many at a time.
 
 
 def encode_reply(reply: Reply, protocol: int) -> bytes:
@@ -408,8 +413,7 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
             out.append(b"-%b\r\n" % _line(f"{code} {error}"))
         case MapReply(pairs=pairs):
             out.append(b"%%%d\r\n" % len(pairs) if protocol == 3 else b"*%d\r\n" % (2 * len(pairs)))
-            for pair in pairs:
-                _encode_all(pair, protocol, out)
+            _encode_all(list(chain.from_iterable(pairs)), protocol, out)
         case PairsMapReply(pairs=pairs):
             if protocol == 3:
                 _encode(MapReply(pairs), protocol, out)
@@ -420,8 +424,7 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
                 _encode(pairs, protocol, out)
             else:
                 out.append(b"*%d\r\n" % (2 * len(pairs)))
-                for pair in pairs:
-                    _encode_all(pair, protocol, out)
+                _encode_all(list(chain.from_iterable(pairs)), protocol, out)
         case SetReply(members=members):
             out.append(b"~%d\r\n" % len(members) if protocol == 3 else b"*%d\r\n" % len(members))
             _encode_all(members, protocol, out)
@@ -445,12 +448,80 @@ def encode_push(frame: list[Any], protocol: int) -> bytes:
     return b"".join(out)
 
 
-def _encode_all(replies: list[Any] | tuple[Any, ...], protocol: int, out: list[bytes]) -> None:
+def _encode_all(replies: Sequence[Any], protocol: int, out: list[bytes]) -> None:
     for reply in replies:
         if type(reply) is bytes:
             out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+        elif type(reply) is float:
+            text = _double_text(reply)
+            out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
         else:
             _encode(reply, protocol, out)
+
+
+def _double_text(value: float) -> bytes:
+    """`format_double`, and sooner where there is nothing behind the point."""
+    if -_PLAIN_MAX < value < _PLAIN_MAX and value and value.is_integer():
+        return b"%d" % value
+    return b"%.17g" % value
+
+
+def is_long(reply: Reply) -> bool:
+    """Whether it takes a while to write: `encode_in_pieces` then."""
+    kind = type(reply)
+    if kind is bytes or kind is int or kind is Status or reply is None:
+        return False
+    if kind is list or kind is tuple:
+        # Two may be a name and what is there.
+        return len(reply) > _LONG or (len(reply) == 2 and is_long(reply[1]))  # type: ignore[arg-type,index]  # `type() is` does not narrow a name of it.
+    match reply:
+        case MapReply(pairs) | PairsReply(pairs):
+            return len(pairs) > _LONG
+        case PairsMapReply(pairs):
+            return len(pairs) > _LONG or any(map(is_long, pairs))
+        case SetReply(members):
+            return len(members) > _LONG
+        case _:
+            return False
+
+
+def encode_in_pieces(reply: Any, protocol: int) -> Iterator[bytes]:
+    """What `encode_reply` makes of a long one, a few hundred elements at a time. Nobody may change
+    it meanwhile."""
+    header, rows, is_flat = _opened(reply, protocol)
+    yield header
+    for start in range(0, len(rows), _PIECE):
+        some = rows[start : start + _PIECE]
+        if is_flat:
+            some = list(chain.from_iterable(some))
+        if any(map(is_long, some)):
+            for one in some:
+                if is_long(one):
+                    yield from encode_in_pieces(one, protocol)
+                else:
+                    yield encode_reply(one, protocol)
+        else:
+            out: list[bytes] = []
+            _encode_all(some, protocol, out)
+            yield b"".join(out)
+
+
+def _opened(reply: Any, protocol: int) -> tuple[bytes, Sequence[Any], bool]:
+    """How a container begins, and what follows one behind the other; whether that are pairs whose
+    parts follow."""
+    match reply:
+        case MapReply(pairs):
+            mark = b"%%%d\r\n" % len(pairs) if protocol == 3 else b"*%d\r\n" % (2 * len(pairs))
+            return mark, pairs, True
+        case PairsMapReply(pairs):
+            return _opened(MapReply(pairs) if protocol == 3 else pairs, protocol)
+        case PairsReply(pairs):
+            count = len(pairs) if protocol == 3 else 2 * len(pairs)
+            return b"*%d\r\n" % count, pairs, protocol != 3
+        case SetReply(members):
+            return (b"~%d\r\n" if protocol == 3 else b"*%d\r\n") % len(members), members, False
+        case _:
+            return b"*%d\r\n" % len(reply), reply, False
 
 
 def _line(text: str) -> bytes:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from functools import partial
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from ...cluster.command import BLOCKING
 from ...proto.reply import NULL_ARRAY, ErrorReply, Reply
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from ...cluster.slots import ShardId
     from ..commands.blocking import Waiting
+    from ..errors import OutcomeUnknown, Unavailable
     from ..request import Args
     from .client import Client
     from .routes import Route
@@ -62,8 +64,52 @@ def must_wait(route: Route, args: Args) -> bool:
     return row.accepts(len(args)) and waiting_of([route.name, *args[1:]]) is not None
 
 
-def blocking(client: Client, route: Route, args: Args) -> Later | None:
-    """The answer to a command that waits if it finds nothing; None if it does not wait."""
+class Words(Protocol):
+    """How its client is told what became of it, where that is no reply of a shard."""
+
+    @property
+    def may_pass_on(self) -> bool:
+        """To who leads, and again when that changes."""
+        ...
+
+    def refused(self, error: Unavailable) -> ErrorReply:
+        """Surely without effect."""
+        ...
+
+    def led_elsewhere(self, error: NotLeader) -> ErrorReply:
+        """It is not passed on, and this node does not lead, or no longer."""
+        ...
+
+    def unknown(self, error: OutcomeUnknown, *, is_write: bool) -> ErrorReply: ...
+
+
+class RespWords:
+    """To a RESP connection."""
+
+    def __init__(self, client: Client, route: Route, args: Args) -> None:
+        self.may_pass_on = not client.door.is_cluster
+        self._of = partial(client.door.routing.refusal, route, args)
+
+    def refused(self, error: Unavailable) -> ErrorReply:
+        return self._of(error)
+
+    def led_elsewhere(self, error: NotLeader) -> ErrorReply:
+        told = self._of(error)
+        return told if told.code == "MOVED" else LEADER_LOST
+
+    def unknown(self, error: OutcomeUnknown, *, is_write: bool) -> ErrorReply:
+        return uncertain(error, is_write=is_write)
+
+
+def blocking(
+    client: Client,
+    route: Route,
+    args: Args,
+    words: Words | None = None,
+    make: Callable[..., Blocked] | None = None,
+) -> Later | None:
+    """The answer to a command that waits if it finds nothing; None if it does not wait. `make` has
+    it wait in another way."""
     waiting = waiting_of(args)
     if waiting is None:
         return None
@@ -76,7 +122,8 @@ def blocking(client: Client, route: Route, args: Args) -> Later | None:
         client.written.add(shard)
 
     def start(done: Callable[[Reply], None]) -> None:
-        Blocked(client, shard, route, args, waiting, done).start()
+        told = RespWords(client, route, args) if words is None else words
+        (make or Blocked)(client, shard, route, args, waiting, told, done).start()
 
     return Later(start)
 
@@ -116,6 +163,10 @@ class Blockers:
             heappush(self._due, (until_ns, number))
             self._arm(client)
         return number
+
+    def find(self, number: int, client: Client) -> Blocked | None:
+        """That of a client with that number, if it has not ended."""
+        return self._by_client.get(client.id, {}).get(number)
 
     def remove(self, number: int, client: Client) -> None:
         del self._by_number[number]
@@ -175,9 +226,11 @@ class Blocked:
         route: Route,
         args: Args,
         waiting: Waiting,
+        words: Words,
         done: Callable[[Reply], None],
     ) -> None:
         self._client = client
+        self._words = words
         router = self._router = client.door.router
         blockers = self._blockers = client.door.clients.blockers
         self._shard = shard
@@ -264,12 +317,11 @@ class Blocked:
                 self._has_waited = self._has_waited or not at_once
                 self._client.door.clients.pause.pass_by(self._route, self._take_turn)
             case NotApplied(error) if isinstance(error, NotLeader):
-                told = self._client.door.routing.refusal(self._route, self._args, error)
-                self._finish(told if told.code == "MOVED" else LEADER_LOST)
+                self._finish(self._words.led_elsewhere(error))
             case NotApplied(error):
-                self._finish(self._client.door.routing.refusal(self._route, self._args, error))
+                self._finish(self._words.refused(error))
             case _:
-                self._finish(uncertain(outcome.error, is_write=False))
+                self._finish(self._words.unknown(outcome.error, is_write=False))
 
     # --- Popping.
 
@@ -297,10 +349,10 @@ class Blocked:
             case NotApplied(error) if self._is_known and isinstance(error, NoQuorum):
                 self._go_on()
             case NotApplied(error):
-                self._finish(self._client.door.routing.refusal(self._route, self._args, error))
+                self._finish(self._words.refused(error))
                 self._cancel()
             case _:
-                self._finish(uncertain(outcome.error, is_write=self._route.is_write))
+                self._finish(self._words.unknown(outcome.error, is_write=self._route.is_write))
                 self._cancel()
 
     def _go_on(self) -> None:
@@ -362,7 +414,7 @@ class Blocked:
             has_write=has_write,
             deadline_ns=deadline_ns,
             complete=heard,
-            may_pass_on=not self._client.door.is_cluster,
+            may_pass_on=self._words.may_pass_on,
             waiter=self._id if command[0] not in _QUESTIONS else None,
         )
 

@@ -2,7 +2,8 @@
 
 Only database 0 is seen here. A key whose shard is led elsewhere is answered MOVED, naming the
 cluster door of the node that leads it; commands without keys (DBSIZE, KEYS, SCAN, FLUSHALL) act on
-the slots this node leads, so a client that asks every master meets each key once (correctness D5).
+the slots this node leads, so a client that asks every master meets each key once (correctness D5);
+scripts and functions that are loaded here are loaded everywhere.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from ...cluster.routing import (
 )
 from ...cluster.slots import ShardId, Slot, shard_of_slot, slot_of, slots_of_shard
 from ...proto.reply import OK, ErrorReply
+from ..commands.functions import LOAD_FUNCTION
 from ..errors import CommandError, NotLeader, Unavailable
+from ..request import Done, NotApplied, Outcome, Request, Unknown
 from .cluster_view import cluster_address
 from .gather import Gather, Part
-from .outcomes import CROSS_SLOT, NOT_SERVED, refusal
+from .outcomes import CROSS_SLOT, NOT_SERVED, refusal, uncertain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .routes import Route
 
+_KEPT_EVERYWHERE = frozenset({b"SCRIPT|LOAD", b"SCRIPT|FLUSH", b"FUNCTION|LOAD", b"FUNCTION|FLUSH"})
 # What commands without keys answer on a node that leads nothing.
 _NOTHING: dict[bytes, Reply] = {b"DBSIZE": 0, b"KEYS": [], b"RANDOMKEY": None}
 
@@ -121,6 +125,13 @@ class ClusterRouting:
 
     # --- Commands without keys, on the shards led here.
 
+    def any_shard(self) -> ShardId:
+        """For what goes anywhere."""
+        led = self._led()
+        if not led:
+            raise CommandError(NOT_SERVED.text, NOT_SERVED.code)
+        return led[0]
+
     def _led(self, first: int = 0) -> list[ShardId]:
         numbers = map(ShardId, range(first, self._shards))
         return [shard for shard in numbers if self._router.leads(shard)]
@@ -133,9 +144,10 @@ class ClusterRouting:
         shards = self._led()
         if row.spread is Spread.ONE_SHARD:
             # A script without keys, or arguments that make no sense: any shard will do.
-            if not shards:
-                raise CommandError(NOT_SERVED.text, NOT_SERVED.code)
-            client.send(shards[0], slot, args, cost, is_write=route.is_write)
+            client.send(self.any_shard(), slot, args, cost, is_write=route.is_write)
+            return
+        if route.name in _KEPT_EVERYWHERE:
+            self._keep_everywhere(client, slot, route, args, cost)
             return
         if not shards:
             client.put(slot, _NOTHING.get(route.name, OK))
@@ -154,6 +166,46 @@ class ClusterRouting:
         )
         for place, shard in enumerate(shards):
             client.send(shard, Part(gather, place), args, cost, is_write=route.is_write)
+
+    def _keep_everywhere(
+        self, client: Client, slot: int, route: Route, args: Args, cost: int
+    ) -> None:
+        """Scripts and functions are loaded once for the whole cluster: what is led elsewhere is
+        passed on, as at the any-key door. Cluster clients that tell every node do no harm."""
+        row = route.row
+        whole = [route.name, *args[1:]]
+        args = [LOAD_FUNCTION if route.name == b"FUNCTION|LOAD" else route.name, *args[1:]]
+        gather = Gather(
+            client,
+            slot,
+            whole,
+            self._shards,
+            lambda replies: join_all(row, replies, 0.0),
+            is_write=True,
+        )
+        for shard in map(ShardId, range(self._shards)):
+            if self._router.leads(shard):
+                client.send(shard, Part(gather, shard), args, cost, is_write=True)
+            else:
+                self._pass_on(client, shard, Part(gather, shard), args)
+
+    def _pass_on(self, client: Client, shard: ShardId, part: Part, args: Args) -> None:
+        def told(outcome: Outcome) -> None:
+            if client.is_lost:
+                return
+            match outcome:
+                case Done(replies):
+                    part.gather.put(part.place, replies[0])
+                case NotApplied(error):
+                    part.gather.put(part.place, refusal(error), is_refused=True)
+                case Unknown(unknown):
+                    part.gather.put(part.place, uncertain(unknown, is_write=True))
+            client.schedule()
+
+        deadline_ns = client.now_ns + client.door.command_timeout_ns
+        self._router.submit(
+            Request(shard, 0, [args], has_write=True, deadline_ns=deadline_ns, complete=told)
+        )
 
     def _scan(self, client: Client, slot: int, route: Route, args: Args, cost: int) -> None:
         """From the first shard led here at or after the cursor."""

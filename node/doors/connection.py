@@ -18,22 +18,20 @@ from typing import TYPE_CHECKING, Final, cast
 from ...cluster.command import BLOCKING, READ, WRITE
 from ...cluster.commands import wrong_arity
 from ...proto.reply import ErrorReply, Pushes, Reply
-from ...proto.resp import Command, CommandReader, encode_reply
+from ...proto.resp import Command, CommandReader, encode_reply, is_long
 from ..errors import CommandError
-from ..request import Done, NotApplied, Outcome, Unknown
+from ..request import Done, Outcome
 from .admission import check_admitted
+from .answers import count, refuse
 from .blocked import blocking, must_wait
 from .client import Client
 from .lane import Batch, Lane, Sink
-from .outcomes import uncertain
-from .routes import ROUTES, SHARD_ROUTES, SecurityBreach, find
+from .routes import ROUTES, SecurityBreach, find
 from .sockets import address_of, keep_alive
 from .subcommands import Later
 from .transactions import UNQUEUED, Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...cluster.slots import ShardId
     from ..pubsub import Subscriber
     from ..request import Args
@@ -355,11 +353,15 @@ class Connection(Client, asyncio.Protocol):
         clients = self.door.clients
         return self.has_subscribed and clients.pubsub.subscriptions_of(self) is not None
 
-    def push_message(self, data: bytes) -> None:
-        """Write a message of a channel; who reads too slowly for them is ended, and counted."""
-        self.push(data)
+    def push_messages(self, data: bytes, count: int) -> None:
+        """Write messages of a channel; who reads too slowly for them is ended, and counted."""
+        if self._is_scheduled or self._is_lost:
+            self.push(data)  # Behind what is to be written this turn.
+        else:
+            self.door.clients.output_bytes += len(data)
+            self._transport.write(data)
         if self._is_choked and not self._is_lost:
-            self._messages += 1
+            self._messages += count
             limits = self.door.limits
             if (
                 self._messages > limits.pubsub_buffer_messages_max
@@ -405,7 +407,12 @@ class Connection(Client, asyncio.Protocol):
 
     def put(self, slot: int, reply: Reply) -> None:
         """Give the reply of the command at `slot`; it is written when its turn comes."""
-        data = encode_reply(reply, self.protocol)
+        if is_long(reply) and self.door.clients.long_replies.take(self, slot, reply):
+            return
+        self.put_encoded(slot, reply, encode_reply(reply, self.protocol))
+
+    def put_encoded(self, slot: int, reply: Reply, data: bytes) -> None:
+        """The same of a reply that is RESP already."""
         if self._silent and slot in self._silent:
             self._silent.discard(slot)
             if type(reply) is not Pushes:  # Those are no replies, as in Redis.
@@ -439,49 +446,16 @@ class Connection(Client, asyncio.Protocol):
         if self._is_lost:
             return
         if type(outcome) is Done:
-            self._count(batch, outcome.replies)
+            count(self, batch, outcome.replies)
             for sink, reply in zip(batch.sinks, outcome.replies, strict=True):
                 if isinstance(sink, int):
                     self.put(sink, reply)
                 else:
                     sink.gather.put(sink.place, reply)
         else:
-            self._refuse(batch, outcome)
+            refuse(self, batch, outcome)
         if not self._is_scheduled:
             self.schedule()
-
-    def _count(self, batch: Batch, replies: Sequence[Reply]) -> None:
-        commands = batch.commands
-        if batch.has_parts:  # They are counted as a whole, by their `Gather`.
-            whole = [place for place, sink in enumerate(batch.sinks) if type(sink) is int]
-            commands = [commands[place] for place in whole]
-            replies = [replies[place] for place in whole]
-        if commands:
-            door = self.door
-            elapsed_ns = door.router.now_ns() - batch.since_ns
-            door.clients.stats.answered(self, commands, replies, elapsed_ns)
-
-    def _refuse(self, batch: Batch, outcome: Outcome) -> None:
-        door = self.door
-        is_refused = type(outcome) is NotApplied
-        for sink, args in zip(batch.sinks, batch.commands, strict=True):
-            route = SHARD_ROUTES[args[0]]
-            match outcome:
-                case NotApplied(error=error):
-                    reply = door.routing.refusal(route, args, error)
-                case Unknown(error=unknown):
-                    reply = uncertain(unknown, is_write=route.is_write)
-                case _:
-                    raise AssertionError(outcome)
-            if isinstance(sink, int):
-                if is_refused:
-                    door.clients.stats.rejected(route.row, reply)
-                else:
-                    elapsed_ns = door.router.now_ns() - batch.since_ns
-                    door.clients.stats.answered(self, (args,), (reply,), elapsed_ns)
-                self.put(sink, reply)
-            else:
-                sink.gather.put(sink.place, reply, is_refused=is_refused)
 
     # --- The turn: send what gathered, write what is answered.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from .acl_log import AccessLog
 from .blocked import Blockers
 from .connection import Connection
+from .long_replies import LongReplies
 from .monitor import Monitors
 from .password import Password
 from .pause import Pause
@@ -57,6 +58,10 @@ class Routing(Protocol):
         CommandError when that is not one place, or not that of those before (`shard`, `key`)."""
         ...
 
+    def any_shard(self) -> ShardId:
+        """Where a command goes that can go anywhere; raises CommandError if nothing is there."""
+        ...
+
     def check_channels(self, names: Sequence[bytes]) -> None:
         """Raises CommandError if shard channels are not served here."""
         ...
@@ -86,6 +91,7 @@ class Clients:
         # What the node counts besides.
         self.reset_node_counts: Callable[[], None] = lambda: None
         self.monitors = Monitors()
+        self.long_replies: LongReplies = LongReplies()
         self.pause = Pause()
         # At random: what the last process of this node waited for may still be known somewhere.
         self.blockers: Blockers = Blockers(secrets.randbits(62) | 1)
@@ -212,13 +218,16 @@ class Door:
         assert call_later is not None, "a client without a listener"
         call_later(delay_s, callback)
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        call_soon = self._call_soon
+        assert call_soon is not None, "a client without a listener"
+        call_soon(callback)
+
     def schedule(self, client: Connection) -> None:
         """Have `client.turn()` called soon, with all others that want it, in one go."""
         self._scheduled.append(client)
         if len(self._scheduled) == 1:
-            call_soon = self._call_soon
-            assert call_soon is not None, "a client without a listener"
-            call_soon(self._turn)
+            self.call_soon(self._turn)
 
     def _turn(self) -> None:
         scheduled, self._scheduled = self._scheduled, []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any  # Any: replies nest.
 
 from ...proto.reply import ErrorReply
 from .outcomes import HALF_APPLIED
+from .subcommands import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ class Gather:
         slot: int,
         command: Args,
         parts: int,
-        combine: Callable[[list[Any]], Reply],
+        combine: Callable[[list[Any]], Reply | Later],
         *,
         is_write: bool,
         ended: Callable[[], None] | None = None,
@@ -62,17 +63,22 @@ class Gather:
             self._refused.append(reply)
         self._missing -= 1
         if not self._missing:
-            self._finish(self._answer())
+            answer = self._answer()
+            if isinstance(answer, Later):
+                answer.start(self._finish)
+            else:
+                self._finish(answer)
 
     def _finish(self, reply: Reply) -> None:
         door = self._client.door
         elapsed_ns = door.router.now_ns() - self._since_ns
         door.clients.stats.answered(self._client, [self._command], [reply], elapsed_ns)
-        self._client.put(self._slot, reply)
+        if not self._client.is_lost:
+            self._client.put(self._slot, reply)
         if self._ended is not None:
             self._ended()
 
-    def _answer(self) -> Reply:
+    def _answer(self) -> Reply | Later:
         replies = self._replies
         errors = [reply for reply in replies if isinstance(reply, ErrorReply)]
         if not errors:

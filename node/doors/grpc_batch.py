@@ -10,20 +10,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ...cluster.command import NO_MULTI
+from ...cluster.command import BLOCKING, NO_MULTI
 from ...cluster.commands import unknown_command, wrong_arity
+from ...cluster.routing import is_anywhere
 from ...cluster.slots import DATABASES, ShardId
 from ...proto.execute import encode_batch, encode_outcome, encode_result
-from ...proto.reply import ErrorReply, Reply
-from ..commands.transactions import EXEC, EXEC_RO, pack_transaction
+from ...proto.reply import ErrorReply, NullArray, Reply
+from ..commands.transactions import EXEC, EXEC_RO, WATCH, pack_marks, pack_transaction
 from ..errors import CommandError, Unavailable
-from .blocked import must_wait
-from .grpc_outcomes import Refused, not_applied, unknown
+from .grpc_outcomes import Refused, WatchedChanged, not_applied, unknown
 from .grpc_queue import ATOMIC, Part, ShardQueue
+from .grpc_wait import turn_of, waiting
 from .outcomes import HALF_APPLIED, refusal
 from .routes import ROUTES, SHARD_ROUTES, SecurityBreach, find
 from .subcommands import Later
 from .transactions import ABORTED
+from .watch import WATCHED_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,18 +37,17 @@ if TYPE_CHECKING:
     from .client import Client
     from .door import Door
     from .grpc_stream import Stream
+    from .grpc_wait import Turn
     from .lane import Sink
     from .routes import Route
 
 COMMAND_COST = 128  # What a waiting command costs beside its bytes, about.
 
-_WAITS = "{} waits for data, which a stream does not: ask without waiting, or by a RESP connection"
 _WITHOUT_MEANING: dict[bytes, str] = {
     b"SELECT": "name the database in the batch (Batch.database)",
     b"MULTI": "a batch with is_atomic is a transaction",
     b"EXEC": "a batch with is_atomic is a transaction",
     b"DISCARD": "a batch with is_atomic is a transaction",
-    b"WATCH": "a batch names the keys it watches (Batch.watched)",
     b"UNWATCH": "a batch names the keys it watches (Batch.watched)",
     b"MONITOR": "use a RESP connection",
     b"SUBSCRIBE": "use a RESP connection",
@@ -65,9 +66,10 @@ _WITHOUT_MEANING: dict[bytes, str] = {
 class BatchRun:
     """A batch under way."""
 
-    __slots__ = ("_at", "_commands", "_cost", "_id", "_is_advancing", "_is_atomic", "_is_large",
-                 "_open", "_refusal", "_results", "_sessions", "_shards", "_stream", "bytes", "db",
-                 "deadline_ns", "may_pass_on", "now_ns", "opened")  # fmt: skip
+    __slots__ = ("_at", "_commands", "_cost", "_is_advancing", "_is_atomic", "_is_large",
+                 "_open", "_refusal", "_results", "_sessions", "_shards", "_stream", "_watched",
+                 "asks_for_turn", "bytes", "db", "deadline_ns", "id", "may_pass_on", "now_ns",
+                 "opened", "stale_ns", "turn")  # fmt: skip
 
     def __init__(
         self,
@@ -81,7 +83,10 @@ class BatchRun:
         """`cost` is the average of the bytes of its commands; some may be too large."""
         door = stream.door
         self._stream = stream
-        self._id = batch.id
+        self.id = batch.id
+        self.asks_for_turn = batch.asks_for_turn
+        self.turn = batch.turn
+        self.stale_ns = batch.stale_ms * 1_000_000
         self._commands = commands
         self._cost = cost + COMMAND_COST
         self._is_atomic = batch.is_atomic
@@ -93,6 +98,7 @@ class BatchRun:
         self._is_advancing = False
         self._shards: dict[ShardId, ShardQueue] = {}
         self._sessions = {one.shard: one for one in batch.sessions}
+        self._watched = [(one.key, one.index) for one in batch.watched]
         self.db = batch.database
         self.now_ns = stream.now_ns
         timeout_ns = door.command_timeout_ns
@@ -155,6 +161,11 @@ class BatchRun:
             stats = self.door.clients.stats
             stats.answered(self._stream, commands, replies, elapsed_ns)
 
+    def take_turn(self) -> Turn | None:
+        """The turn that its request is to take, once."""
+        number, self.turn = self.turn, -1 if self.turn else 0
+        return turn_of(self._stream, number) if number > 0 else None
+
     def wrote_to(self, shard: ShardId) -> None:
         """A write of this batch is on its way there (WAIT asks)."""
         self._stream.written.add(shard)
@@ -194,6 +205,8 @@ class BatchRun:
     def _put_all(self, reply: Reply) -> None:
         """What EXEC answers: a reply for each command, or why there are none."""
         slots = range(len(self._commands))
+        if isinstance(reply, NullArray):
+            reply = self.refused(WatchedChanged())
         if not isinstance(reply, ErrorReply):
             assert isinstance(reply, list | tuple)
             self.put_many(slots, reply)
@@ -219,7 +232,7 @@ class BatchRun:
                 queue.launch()
         self._is_advancing = False
         if not self._open:
-            self._stream.answer_batch(self, encode_batch(self._id, self._results, self.opened))
+            self._stream.answer_batch(self, encode_batch(self.id, self._results, self.opened))
 
     def _take(self) -> None:
         stream, commands, cost, is_large = self._stream, self._commands, self._cost, self._is_large
@@ -244,18 +257,29 @@ class BatchRun:
                     monitors.show(stream, route, args)
                 if route.handler is None:
                     args[0] = route.name
-                    if route.is_barrier:
-                        _check_waiting(route, args)
                     if route.vet is not None:
                         route.vet(args)
-                    dispatch(asker, slot, route, args, cost)
+                    later = self._waiting(route, args) if route.is_barrier else None
+                    if later is None:
+                        dispatch(asker, slot, route, args, cost)
+                    else:
+                        later.start(partial(self._put_here, slot, route, args))
                 else:
                     self._answer_here(slot, route, args)
             except CommandError as error:
                 self._reject(slot, route, error)
 
+    def _waiting(self, route: Route, args: Args) -> Later | None:
+        if self.turn:
+            return None  # It has waited.
+        is_alone = len(self._commands) == 1 and not self._sessions
+        return waiting(self, self._stream, route, args, is_alone=is_alone)
+
     def _answer_here(self, slot: int, route: Route, args: Args) -> None:
         assert route.handler is not None
+        if route.name == b"WATCH":
+            self._watch(slot, args)
+            return
         if route.name in _WITHOUT_MEANING:
             name, way = route.name.decode().replace("|", " "), _WITHOUT_MEANING[route.name]
             raise CommandError(f"{name} has no meaning on a gRPC stream: {way}")
@@ -273,8 +297,16 @@ class BatchRun:
         else:
             self._put_here(slot, route, args, reply)
 
+    def _watch(self, slot: int, args: Args) -> None:
+        """Its answer is the index that an atomic batch names with the keys (Batch.watched)."""
+        command = [WATCH, *args[1:]]
+        shard, _ = self.door.routing.place(self.db, SHARD_ROUTES[WATCH], command, None, b"")
+        self.send(shard, slot, command, self._cost, is_write=True)
+
     def _put_here(self, slot: int, route: Route, args: Args, reply: Reply) -> None:
-        elapsed_ns = self.door.router.now_ns() - self.now_ns
+        # Waiting for data is no work.
+        is_waiting = route.row.flags & BLOCKING
+        elapsed_ns = 0 if is_waiting else self.door.router.now_ns() - self.now_ns
         stats = self.door.clients.stats
         stats.answered_here(self._stream, route.row, args, reply, elapsed_ns)
         if not self.is_lost:
@@ -298,7 +330,9 @@ class BatchRun:
                 _check_count(route, args)
                 _check_size(self.door.limits.reader, args)
                 _check_transaction(route)
-                shard, first = self.door.routing.place(self.db, route, args, shard, key)
+                first = b""
+                if not is_anywhere(route.row, self.db, args, self.door.router.shards):
+                    shard, first = self.door.routing.place(self.db, route, args, shard, key)
                 if route.vet is not None:
                     route.vet(args)
             except CommandError as error:
@@ -312,21 +346,40 @@ class BatchRun:
         if self.cost > self.door.limits.reader.command_bytes_max:
             text = "transaction is larger than command_bytes_max"
             errors = dict.fromkeys(range(len(self._commands)), ErrorReply("ERR", text))
+        if not errors and self._watched:
+            errors = self._check_watched(shard, key)
         if errors:
             for slot in range(len(self._commands)):
                 self.put(slot, errors.get(slot, ABORTED))
             return
-        assert shard is not None, "an empty batch is answered without this"
+        if shard is None:
+            shard = self.door.routing.any_shard()
         exec_args = [EXEC if is_write else EXEC_RO, pack_transaction(packed), key]
+        if self._watched:
+            exec_args[0] = EXEC
+            exec_args.append(pack_marks([(self.db, *one) for one in self._watched]))
+            is_write = True
         self.send(shard, ATOMIC, exec_args, self.cost, is_write=is_write)
+
+    def _check_watched(self, shard: ShardId | None, key: bytes) -> dict[int, ErrorReply]:
+        """Errors, if what is watched is not where the commands are."""
+        words = [WATCH, *[watched for watched, _ in self._watched]]
+        try:
+            self.door.routing.place(self.db, SHARD_ROUTES[WATCH], words, shard, key)
+        except CommandError as error:
+            return dict.fromkeys(range(len(self._commands)), ErrorReply(error.code, error.text))
+        return {}
 
 
 def _refusal_of(batch: pb.Batch, limits: DoorLimits) -> ErrorReply | None:
     """What all commands of the batch are answered, if it cannot be carried out as it is."""
     if batch.database >= DATABASES:
         return ErrorReply("ERR", "DB index is out of range")
-    if batch.watched:
-        return ErrorReply("ERR", "watched keys are not supported by this version")
+    if batch.watched and not batch.is_atomic:
+        return ErrorReply("ERR", "keys are watched for an atomic batch alone")
+    if len(batch.watched) > WATCHED_MAX:
+        text = f"too many keys are watched: one client may watch {WATCHED_MAX}"
+        return ErrorReply("ERR", text)
     if batch.is_atomic and len(batch.commands) > limits.transaction_commands_max:
         text = "transaction has more commands than transaction_commands_max"
         return ErrorReply("ERR", text)
@@ -342,11 +395,6 @@ def _check_count(route: Route, args: Args) -> None:
     count = len(args)
     if count != route.arity and (route.arity >= 0 or count < -route.arity):
         raise CommandError(wrong_arity(route.row))
-
-
-def _check_waiting(route: Route, args: Args) -> None:
-    if must_wait(route, args):
-        raise CommandError(_WAITS.format(route.row.display_name.upper()))
 
 
 def _check_size(limits: ReaderLimits, args: Args) -> None:

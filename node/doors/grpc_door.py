@@ -1,4 +1,4 @@
-"""The gRPC door (+2) of one listener: Commands, Topology, Admin, health, reflection.
+"""The gRPC door (+2) of one listener: Commands, Channels, Topology, Admin, health, reflection.
 
 The node's own listener shares its port with the peers' streams (`peer_server.py`); a named one has
 a server of its own. Until `attach`, while the cluster is formed and the data loaded, clients are
@@ -19,10 +19,11 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio as reflection_aio
 
-from ...proto import admin_pb2, commands_pb2
+from ...proto import admin_pb2, channels_pb2, commands_pb2
 from ...proto.reply import ErrorReply
 from ..names import Address
 from ..peer_options import SERVER_OPTIONS
+from .grpc_channels import ChannelStream
 from .grpc_stream import ENVELOPE_BYTES, Stream
 from .grpc_views import Health, TopologyFeed, ViewedNode, status_reply
 from .password import wrong_password
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 GRPC_OFFSET = 2
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 COMMANDS = commands_pb2.DESCRIPTOR.services_by_name["Commands"].full_name
+CHANNELS = channels_pb2.DESCRIPTOR.services_by_name["Channels"].full_name
 TOPOLOGY = admin_pb2.DESCRIPTOR.services_by_name["Topology"].full_name
 ADMIN = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
 # The later name has the same messages; tools ask for it first.
@@ -61,7 +63,7 @@ class GrpcDoor:
         self._feed: TopologyFeed | None = None
         self._waiting_for: Sequence[str] = ()
         self._watchers = 0
-        self._health = Health(names=("", COMMANDS), always=(TOPOLOGY, ADMIN))
+        self._health = Health(names=("", COMMANDS, CHANNELS), always=(TOPOLOGY, ADMIN))
         self._server: grpc.aio.Server | None = None
 
     # --- Its life.
@@ -100,9 +102,10 @@ class GrpcDoor:
     # --- Its services.
 
     def services(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        names = (COMMANDS, TOPOLOGY, ADMIN, HEALTH, *REFLECTIONS)
+        names = (COMMANDS, CHANNELS, TOPOLOGY, ADMIN, HEALTH, *REFLECTIONS)
         mirror = reflection_aio.ReflectionServicer(names)
         execute = _stream_stream(self._execute)
+        subscribe = _stream_stream(self._subscribe)
         watch = _unary_stream(self._watch, admin_pb2.WatchRequest.FromString)
         status = grpc.unary_unary_rpc_method_handler(
             _rooted(self._status),
@@ -117,6 +120,7 @@ class GrpcDoor:
         handler = grpc.method_handlers_generic_handler
         return (
             handler(COMMANDS, {"Execute": execute}),
+            handler(CHANNELS, {"Subscribe": subscribe}),
             handler(TOPOLOGY, {"Watch": watch}),
             handler(ADMIN, {"Status": status}),
             handler(HEALTH, self._health.methods()),
@@ -129,10 +133,26 @@ class GrpcDoor:
         stream.is_authenticated = True
         if not door.clients.add(stream):
             await context.abort(*_TOO_MANY)
+        # The client knows that what it sends from here on is taken, and that before nothing was.
+        await context.send_initial_metadata(())
         try:
             ending = await stream.serve()
             if ending is not None:
                 # Who does not read is told nothing yet, and counts until its connection ends.
+                await context.abort(*ending)
+        finally:
+            stream.lose()
+            door.clients.remove(stream)
+
+    async def _subscribe(self, _: AsyncIterator[bytes], context: Context) -> None:
+        door = await self._admitted(context)
+        stream = ChannelStream(self.address, door, context)
+        if not door.clients.add(stream):
+            await context.abort(*_TOO_MANY)
+        await context.send_initial_metadata(())
+        try:
+            ending = await stream.serve()
+            if ending is not None:
                 await context.abort(*ending)
         finally:
             stream.lose()

@@ -29,6 +29,13 @@ class PredecessorFailed(Unavailable):
         super().__init__("an earlier command of the batch on this shard was not carried out")
 
 
+class WatchedChanged(Unavailable):
+    """A transaction was not carried out since something it watches has changed."""
+
+    def __init__(self) -> None:
+        super().__init__("a watched key was changed")
+
+
 PREDECESSOR: Final = NotApplied(PredecessorFailed())
 
 
@@ -49,6 +56,8 @@ def not_applied(error: Unavailable, address_of: Callable[[str], str]) -> pb.Resu
             refusal.reason = kind.SESSION_UNKNOWN
         case PredecessorFailed():
             refusal.reason = kind.PREDECESSOR
+        case WatchedChanged():
+            refusal.reason = kind.WATCHED
         case NoQuorum():
             refusal.reason = kind.NO_QUORUM
         case _:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ...proto.execute import encode_outcome
 from ..commands.internal import OPEN_SESSION
-from ..data.sessions import FULL
-from ..errors import NoQuorum, Overloaded
+from ..data.sessions import FULL, SESSION_LOST
+from ..errors import NoQuorum, Overloaded, SessionUnknown
 from ..request import Done, NotApplied, Outcome, Request, Unknown
 from .grpc_outcomes import PREDECESSOR, Refused, unknown
 from .routes import SHARD_ROUTES
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ...cluster.slots import ShardId
     from ...proto import commands_pb2 as pb
-    from ...proto.reply import Reply
+    from ...proto.reply import ErrorReply, Reply
     from ..request import Args
     from .grpc_batch import BatchRun
     from .lane import Sink
@@ -50,8 +50,9 @@ class Part:
 class ShardQueue:
     """What one batch wants of one shard, in order."""
 
-    __slots__ = ("_bytes_max", "_commands_max", "_flight", "_has_failed", "_is_opening", "_last",
-                 "_parts", "_run", "_sequence", "_session", "_shard")  # fmt: skip
+    __slots__ = ("_bytes_max", "_commands_max", "_flight", "_has_failed", "_has_written",
+                 "_is_opening", "_last", "_parts", "_run", "_sequence", "_session",
+                 "_shard")  # fmt: skip
 
     def __init__(self, run: BatchRun, shard: ShardId, session: pb.Session | None) -> None:
         self._run = run
@@ -63,6 +64,7 @@ class ShardQueue:
         self._last: Part | None = None  # Of those that wait, if it may grow.
         self._flight: Part | None = None
         self._has_failed = False  # Nothing more is carried out on this shard.
+        self._has_written = False
         self._session = session
         self._sequence = session.sequence if session is not None else 0
         self._is_opening = session is not None and not session.id
@@ -114,11 +116,18 @@ class ShardQueue:
             self._complete,
             may_pass_on=run.may_pass_on,
         )
+        if part.has_write:
+            self._has_written = True
+        elif not self._has_written:  # Behind a write of the same batch a read sees it.
+            request.stale_ns = run.stale_ns
         if session is not None:
             request.session = session.id
             request.sequence = self._sequence
             request.floor = session.floor
             self._sequence += len(part.commands)
+        turn = run.take_turn() if run.turn else None
+        if turn is not None:
+            request.waiter, request.complete = turn.take(self._complete)
         run.door.router.submit(request)
 
     def _complete(self, outcome: Outcome) -> None:
@@ -181,11 +190,14 @@ class ShardQueue:
         run, session = self._run, self._session
         assert session is not None
         timeout_ms = session.timeout_ms or run.session_timeout_ms
+        numbers = [timeout_ms]
+        if session.client:
+            numbers += (session.client, session.age_ms)
         run.door.router.submit(
             Request(
                 self._shard,
                 0,
-                [[OPEN_SESSION, b"%d" % timeout_ms]],
+                [[OPEN_SESSION, *[b"%d" % number for number in numbers]]],
                 has_write=True,
                 deadline_ns=run.deadline_ns,
                 complete=self._opened,
@@ -194,7 +206,8 @@ class ShardQueue:
         )
 
     def _opened(self, outcome: Outcome) -> None:
-        """An opened session that nobody uses harms nobody: whatever failed, nothing was applied."""
+        """An opened session that nobody uses harms nobody: whatever failed, nothing was applied by
+        this try."""
         assert self._session is not None
         if self._run.is_lost:
             self._flight = None
@@ -208,5 +221,7 @@ class ShardQueue:
             self._complete(outcome)
         elif isinstance(outcome, Unknown):
             self._complete(NotApplied(NoQuorum(f"no session was opened: {outcome.error}")))
+        elif cast("ErrorReply", outcome.replies[0]).code == SESSION_LOST:
+            self._complete(NotApplied(SessionUnknown()))
         else:
             self._complete(NotApplied(Overloaded("sessions of the shard")))

@@ -11,12 +11,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from ...proto import commands_pb2 as pb
 from ...proto.execute import COUNTED_BYTES, Malformed, count, messages
+from ...proto.reply import NULL_ARRAY
 from ..peer_stream import StreamBroken, read_bytes
 from .client import Client
 from .grpc_batch import BatchRun
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ...proto.reply import Reply
     from ..peer_stream import Context
     from ..request import Args, Outcome
+    from .blocked import Blocked
     from .door import Door
     from .grpc_door import GrpcDoor
     from .lane import Batch, Sink
@@ -52,7 +55,7 @@ class Wrong(Exception):
 class Stream(Client):
     __slots__ = ("_closing", "_context", "_cost", "_ended", "_has_ended", "_is_lost", "_out",
                  "_out_bytes", "_pieces", "_results_bytes", "_room", "_runs", "_wake",
-                 "service")  # fmt: skip
+                 "service", "waits")  # fmt: skip
 
     def __init__(self, service: GrpcDoor, door: Door, context: Context) -> None:
         super().__init__(door)
@@ -67,6 +70,8 @@ class Stream(Client):
         self._results_bytes = 0  # Of results whose batch is not all decided yet.
         self._out: list[bytes] = []  # Answers to batches, not written yet,
         self._out_bytes = 0  # and their bytes with those being written.
+        # Batches that wait for data, or for their turn to be taken, by id.
+        self.waits: WeakValueDictionary[int, Blocked] = WeakValueDictionary()
         self._pieces = bytearray()  # Of a message that has not come whole yet.
         self._wake: asyncio.Future[None] | None = None  # While the writer has nothing to write.
         self._room: asyncio.Future[None] | None = None  # While the reader must not read.
@@ -137,6 +142,10 @@ class Stream(Client):
             raise Wrong(_TOO_MUCH, f"a message may hold {commands_max} commands")
         if len(request.batches) > commands_max:
             raise Wrong(_TOO_MUCH, f"a message may hold {commands_max} batches")
+        for number in request.cancel:
+            waiting = self.waits.pop(number, None)
+            if waiting is not None:
+                waiting.end(NULL_ARRAY)
         cost = message_bytes // max(1, total)
         limits = self.door.limits.reader
         # An argument takes two bytes at least: in smaller messages nothing can be too large.
@@ -251,6 +260,10 @@ class Stream(Client):
     @property
     def is_idle(self) -> bool:
         return not (self._runs or self._out_bytes)
+
+    @property
+    def state_flags(self) -> str:
+        return "b" * self.door.clients.blockers.has(self)
 
     @property
     def held_bytes(self) -> int:

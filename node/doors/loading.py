@@ -49,6 +49,9 @@ class ClosedRouting:
     ) -> NoReturn:
         raise CommandError(LOADING_TEXT, "LOADING")
 
+    def any_shard(self) -> NoReturn:
+        raise CommandError(LOADING_TEXT, "LOADING")
+
     def check_channels(self, names: Sequence[bytes]) -> NoReturn:
         raise CommandError(LOADING_TEXT, "LOADING")
 

@@ -144,7 +144,7 @@ def spublish(client: Client, args: Args) -> Reply | Later:
 
 def _publish(client: Client, kind: Kind, channel: bytes, payload: bytes) -> Reply | Later:
     pubsub = _pubsub(client)
-    if not pubsub.is_full:
+    if not pubsub.must_wait:
         return pubsub.publish(kind, channel, payload)
 
     # Too much is on its way: this client waits, and is not read meanwhile (correctness D4).
@@ -159,15 +159,14 @@ def _publish(client: Client, kind: Kind, channel: bytes, payload: bytes) -> Repl
 
 def _channels_of(kind: Kind, client: Client, args: Args) -> Reply:
     if len(args) > 3:
-        raise CommandError(f"wrong number of arguments for '{_word(args)}' command")
+        word = args[1].decode("utf-8", "surrogateescape")
+        raise CommandError(
+            f"unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP."
+        )
     found = _pubsub(client).channels(kind, is_everywhere=not client.door.is_cluster)
     if len(args) == 2:
         return list(found)
     return list(filter(Glob(args[2]).matches, found))
-
-
-def _word(args: Args) -> str:
-    return f"pubsub|{args[1].decode('latin-1').lower()}"
 
 
 def _numbers_of(kind: Kind, client: Client, args: Args) -> Reply:

@@ -86,6 +86,10 @@ class AnyKeyRouting:
             raise CommandError(error.text, error.code)
         return shards[0], b""
 
+    def any_shard(self) -> ShardId:
+        """For what goes anywhere."""
+        return ShardId(0)
+
     def check_channels(self, names: Sequence[bytes]) -> None:
         """Any node will do: they are told to all."""
 

@@ -17,6 +17,7 @@ from ...cluster.command import (
     LOCAL,
     LOGGED,
     NAMES_DB,
+    NO_KEYS,
     PUBSUB,
     READ,
     SECOND,
@@ -26,6 +27,7 @@ from ...cluster.command import (
 )
 from ...cluster.commands import COMMANDS, unknown_command, unknown_subcommand
 from ..commands.dumping import vet_restore
+from ..commands.functions import LOAD_FUNCTION
 from ..commands.transactions import EXEC, EXEC_RO
 from ..commands.transactions import WATCH as WATCH_KEYS
 from ..errors import CommandError
@@ -158,6 +160,7 @@ SHARD_ROUTES: dict[bytes, Route] = {
     EXEC: _route(Command(EXEC, 3, WRITE, SECOND, ""), None),
     EXEC_RO: _route(Command(EXEC_RO, 3, READ, SECOND, ""), None),
     WATCH_KEYS: _route(Command(WATCH_KEYS, -2, WRITE, ALL, ""), None),
+    LOAD_FUNCTION: _route(Command(LOAD_FUNCTION, -3, WRITE, NO_KEYS, ""), None),
 }
 for _one in list(ROUTES.values()):
     for _data in (_one, *(_one.by_word or {}).values()):

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 ARGS_MAX = 32
 ARG_BYTES_MAX = 128
+# Where every answer takes long, as under much load, all commands are slow: so many of a second are
+# kept and the rest is counted, else the log would be what makes them slower.
+STORM = 128
 
 REDACTED = b"(redacted)"
 _SECRETS = frozenset({b"requirepass", b"masterauth"})
@@ -29,6 +32,8 @@ class SlowLog:
         self.slower_than_us = 10_000  # Negative: nothing is kept. 0: everything.
         self._commands: deque[SlowCommand] = deque(maxlen=128)
         self.added = 0  # Ever; the next one's id.
+        self._second = 0  # The last in which one was added,
+        self._room = 0  # and how many more of it are kept.
 
     def __len__(self) -> int:
         return len(self._commands)
@@ -41,6 +46,17 @@ class SlowLog:
     def length_max(self, length: int) -> None:
         self._commands = deque(self._commands, maxlen=length)
 
+    def room(self, at_s: int) -> int:
+        """How many of what was slow in that second there is room for."""
+        if at_s != self._second:
+            self._second, self._room = at_s, STORM
+        # Who asks for everything gets everything.
+        return self._room if self.slower_than_us else self.length_max
+
+    def skip(self, count: int) -> None:
+        """So many were slow that there is no room for."""
+        self.added += count
+
     def add(
         self, args: Sequence[bytes], took_us: int, at_s: int, *, address: str, name: bytes
     ) -> None:
@@ -48,6 +64,7 @@ class SlowLog:
         args = [args[0].partition(b"|")[0], *args[1:]]
         one = SlowCommand(self.added, at_s, took_us, cut(redacted(args)), address, name)
         self.added += 1
+        self._room -= 1
         self._commands.append(one)
 
     def newest(self, count: int) -> list[SlowCommand]:

@@ -43,8 +43,7 @@ ALONE_MAX = 12  # Commands of a batch that are counted one by one.
 _name = itemgetter(0)
 
 
-def _wall_us() -> int:
-    return SystemClock().wall_us()
+_CLOCK = SystemClock()
 
 
 class CommandStats:
@@ -77,7 +76,7 @@ class _Table(dict[bytes, CommandStats]):
 
 
 class Stats:
-    def __init__(self, wall_us: Callable[[], int] = _wall_us) -> None:
+    def __init__(self, wall_us: Callable[[], int] = _CLOCK.wall_us) -> None:
         self.commands: dict[bytes, CommandStats] = _Table()
         self.errors: dict[str, int] = {}
         self.slow_log: SlowLog = SlowLog()
@@ -151,18 +150,23 @@ class Stats:
         """Of a batch all were slow, or none."""
         log = self.slow_log
         took_us = elapsed_ns // 1_000
-        is_slow = log.length_max > 0 and 0 <= log.slower_than_us <= took_us
-        if not is_slow and not self.latency.threshold_ms:
-            return
-        rows = [row or find_row(args[0]) for args in commands]
-        if is_slow:
-            at_s = self._wall_us() // 1_000_000
-            kept = slice(-log.length_max, None)
-            for args, one in zip(commands[kept], rows[kept], strict=True):
-                if one is not None and not one.flags & SKIP_SLOWLOG:
-                    log.add(args, took_us, at_s, address=client.address, name=client.name)
-        for is_fast in {bool(one.flags & FAST) for one in rows if one is not None}:
-            self.latency.note(FAST_COMMAND if is_fast else COMMAND, elapsed_ns)
+        if log.length_max > 0 and 0 <= log.slower_than_us <= took_us:
+            self._keep_slow(client, commands, took_us, row)
+        if self.latency.threshold_ms:
+            rows = [row or find_row(args[0]) for args in commands]
+            for is_fast in {bool(one.flags & FAST) for one in rows if one is not None}:
+                self.latency.note(FAST_COMMAND if is_fast else COMMAND, elapsed_ns)
+
+    def _keep_slow(
+        self, client: Client, commands: Sequence[Args], took_us: int, row: Command | None
+    ) -> None:
+        log, at_s = self.slow_log, self._wall_us() // 1_000_000
+        count = max(0, min(len(commands), log.length_max, log.room(at_s)))
+        log.skip(len(commands) - count)
+        for args in commands[len(commands) - count :]:
+            one = row or find_row(args[0])
+            if one is not None and not one.flags & SKIP_SLOWLOG:
+                log.add(args, took_us, at_s, address=client.address, name=client.name)
 
 
 def find_row(name: bytes) -> Command | None:

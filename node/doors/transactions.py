@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from ...cluster.command import NO_MULTI
+from ...cluster.routing import is_anywhere
 from ...proto.reply import NULL_ARRAY, OK, ErrorReply, NullArray, Reply, Status
 from ..commands.internal import OUT_OF_MEMORY_TEXT
 from ..commands.transactions import EXEC, EXEC_RO, PUBLISHING, pack_marks, pack_transaction
@@ -19,6 +20,8 @@ from .gather import Gather, Part
 from .subcommands import Later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...cluster.slots import ShardId
     from ..request import Args
     from .client import Client
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 QUEUED: Final = Status("QUEUED")
 ABORTED: Final = ErrorReply("EXECABORT", "Transaction discarded because of previous errors.")
 
+_SUBSCRIBING: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE"})
+
 # They end or open a transaction, or the connection: never queued.
 UNQUEUED: Final = frozenset({b"EXEC", b"DISCARD", b"MULTI", b"QUIT", b"RESET", b"WATCH"})
 
@@ -35,8 +40,8 @@ UNQUEUED: Final = frozenset({b"EXEC", b"DISCARD", b"MULTI", b"QUIT", b"RESET", b
 class Transaction:
     """What a client has queued since MULTI."""
 
-    __slots__ = ("_client", "_commands", "_cost", "_db", "_is_write", "_items", "_key", "_shard",
-                 "is_broken")  # fmt: skip
+    __slots__ = ("_client", "_commands", "_cost", "_db", "_goes_anywhere", "_is_write", "_items",
+                 "_key", "_shard", "_subscribes", "is_broken")  # fmt: skip
 
     def __init__(self, client: Connection) -> None:
         self.is_broken = False  # Something was refused: EXEC will be.
@@ -47,11 +52,17 @@ class Transaction:
         self._key = watched.key if watched is not None else b""
         self._cost = 0
         self._is_write = False
+        self._goes_anywhere = False
+        self._subscribes = False
         self._items: list[tuple[Route, Args]] = []
         self._commands: list[tuple[int, Args]] = []  # Those for the shard.
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def client(self) -> Client:
+        return self._client
 
     @property
     def cost(self) -> int:
@@ -78,6 +89,8 @@ class Transaction:
             self._queue_data(route, args)
         elif route.name in PUBLISHING:
             self._queue_publication(route, args)
+        elif route.name in _SUBSCRIBING:
+            self._subscribes = True
         elif route.name == b"SELECT":
             with suppress(CommandError):  # EXEC will say so, and go on in the database it is in.
                 self._db = self._client.database(args[1])
@@ -85,10 +98,13 @@ class Transaction:
         return QUEUED
 
     def _queue_data(self, route: Route, args: Args) -> None:
-        client = self._client
-        shard, key = client.door.routing.place(self._db, route, args, self._shard, self._key)
-        self._shard = shard
-        self._key = self._key or key
+        door = self._client.door
+        if is_anywhere(route.row, self._db, args, door.router.shards):
+            self._goes_anywhere = True  # With the others, whose shard may not be known yet.
+        else:
+            place = door.routing.place
+            self._shard, key = place(self._db, route, args, self._shard, self._key)
+            self._key = self._key or key
         self._is_write = self._is_write or route.is_write
         words = [route.name, *args[1:]]
         if route.vet is not None:
@@ -107,42 +123,60 @@ class Transaction:
         """EXEC. What concerns the client alone is done at once, since later commands count on it;
         where a shard has to say first whether anything is done at all, they wait for that."""
         watched, client.watched = client.watched, None
+        if self._shard is None and self._goes_anywhere:
+            self._shard = client.door.routing.any_shard()
         if self._shard is None:
-            client.put(slot, self._run_local())
+            self._finish_here(client, slot)
             return
         since_ns = client.now_ns
-        replies = self._run_local() if watched is None else None
+        is_held = watched is not None or self._subscribes
+        replies = [] if is_held else self._run_local()
 
-        def join(of_shard: list[list[Reply] | NullArray]) -> Reply:
+        def join(of_shard: list[list[Reply] | NullArray]) -> Reply | Later:
             answer = of_shard[0]
             if isinstance(answer, NullArray):
                 return NULL_ARRAY  # Something that is watched has changed.
             self._count(answer, since_ns)
-            rest = iter(answer)
-            return [
-                next(rest) if self._is_for_shard(route) else reply
-                for (route, _), reply in zip(
-                    self._items, self._run_local() if replies is None else replies, strict=True
-                )
-            ]
+            if not is_held:
+                return self._joined(answer, replies)
+            run = _Run(self)
+            return Later(lambda done: run.start(lambda local: done(self._joined(answer, local))))
 
         is_write = self._is_write or watched is not None
         args = [EXEC if is_write else EXEC_RO, pack_transaction(self._commands), self._key]
         if watched is not None:
             args.append(pack_marks(watched.marks))
+        if is_held:
             client.hold()
-        ended = client.release if watched is not None else None
+        ended = client.release if is_held else None
         gather = Gather(client, slot, [b"EXEC"], 1, join, is_write=is_write, ended=ended)
         client.send(self._shard, Part(gather, 0), args, self._cost, is_write=is_write)
 
-    def _run_local(self) -> list[Reply]:
-        """The replies of what the door answers; None in the places of the others."""
+    def _finish_here(self, client: Connection, slot: int) -> None:
+        """All of it is answered by the door."""
+
+        def finish(replies: list[Reply]) -> None:
+            if not client.is_lost:
+                client.put(slot, replies)
+                client.release()
+
+        client.hold()
+        _Run(self).start(finish)
+
+    def _joined(self, of_shard: list[Reply], local: list[Reply]) -> Reply:
+        rest = iter(of_shard)
         return [
-            None if self._is_for_shard(route) else _local(self._client, route, args)
-            for route, args in self._items
+            next(rest) if self.is_for_shard(route) else reply
+            for (route, _), reply in zip(self._items, local, strict=True)
         ]
 
-    def _is_for_shard(self, route: Route) -> bool:
+    def _run_local(self) -> list[Reply]:
+        """The replies of what the door answers, without those that take a while."""
+        replies: list[Reply] = []
+        _Run(self).start(replies.extend)
+        return replies
+
+    def is_for_shard(self, route: Route) -> bool:
         if route.name in PUBLISHING:
             return self._shard is not None
         return route.handler is None
@@ -154,13 +188,59 @@ class Transaction:
         door.clients.stats.answered(self._client, commands, replies, elapsed_ns)
 
 
-def _local(client: Client, route: Route, args: Args) -> Reply:
+class _Run:
+    """What the door answers of a transaction, in order; a subscription takes a while."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._client = transaction.client
+        self._is_for_shard = transaction.is_for_shard
+        self._items = iter(transaction.items)
+        self._replies: list[Reply] = []
+        self._is_running = False  # Else somebody has to tell it to go on.
+        self._is_waiting = False
+
+    def start(self, done: Callable[[list[Reply]], None]) -> None:
+        """`done` is given the replies; None in the places of what a shard answers."""
+        self._done = done
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_running = True
+        while not self._is_waiting:
+            item = next(self._items, None)
+            if item is None:
+                self._done(self._replies)
+                return
+            self._carry_out(*item)
+        self._is_running = False
+
+    def _carry_out(self, route: Route, args: Args) -> None:
+        if self._is_for_shard(route):
+            self._replies.append(None)
+            return
+        reply = _local(self._client, route, args)
+        if isinstance(reply, Later):
+            self._is_waiting = True
+            reply.start(self._told)
+        else:
+            self._replies.append(reply)
+
+    def _told(self, reply: Reply) -> None:
+        self._replies.append(reply)
+        self._is_waiting = False
+        if not self._is_running:
+            self._go_on()
+
+
+def _local(client: Client, route: Route, args: Args) -> Reply | Later:
     assert route.handler is not None
+    if route.name == b"SSUBSCRIBE":  # As in Redis, where the other two are let through.
+        return ErrorReply("ERR", "SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     try:
         reply = route.handler(client, args)
     except CommandError as error:
         return ErrorReply(error.code, error.text)
-    if isinstance(reply, Later):
+    if isinstance(reply, Later) and route.name not in _SUBSCRIBING:
         name = route.row.display_name
         return ErrorReply("ERR", f"'{name}' is not carried out inside a transaction here")
     return reply

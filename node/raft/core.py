@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import NotLeader, Overloaded
 from .election import NEVER, ElectionTimer
 from .follower import accept
+from .freshness import Freshness
 from .leader import Leadership
 from .log import RaftLog
 from .outbox import Outbox
@@ -67,6 +68,7 @@ class RaftCore:
         self._out = Outbox(config.replica, self._saves)
         self._set_voters(restored.snapshot.voters)
         self._lead: Leadership | None = None
+        self._freshness = Freshness()
         self._tally = Tally(())
         self._is_leading_allowed = True
         self._must_go = False  # Leadership is being given up, not lent.
@@ -153,6 +155,11 @@ class RaftCore:
     def is_ready_to_serve(self) -> bool:
         """Whether we lead and an entry of our term is committed (Raft §8)."""
         return self._lead is not None and self._lead.is_ready_to_serve
+
+    def fresh_at(self, applied_index: int) -> int | None:
+        """At a follower: a moment of our clock than which a state applied up to there is no older,
+        or None if none is known."""
+        return self._freshness.at(applied_index)
 
     def term_at(self, index: int) -> int | None:
         return self._log.term_at(index)
@@ -541,6 +548,9 @@ class RaftCore:
             self._out.answer(message, self._term)
             return
         self._follow(message.source, message.term)
+        self._freshness.heard(message.term, message.round, self._now)
+        if message.echo:
+            self._freshness.told(message.term, message.echo, message.echo_index)
         if message.commit_index > self._log.commit_index:
             assert message.commit_index <= self._log.last_index, "acknowledged entries are lost"
             self._log.commit_index = message.commit_index

@@ -151,6 +151,7 @@ class Leadership:
     def _send_round(self, *, is_urgent: bool) -> None:
         self.round += 1
         commit_index = self._log.commit_index
+        is_known = self.is_ready_to_serve  # What earlier leaders have committed.
         for follower in self.followers.values():
             self._out.append(
                 Heartbeat(
@@ -160,6 +161,8 @@ class Leadership:
                     min(commit_index, follower.match_index),
                     self.round,
                     is_urgent,
+                    follower.echoes.round if is_known else 0,
+                    commit_index if is_known else 0,
                 )
             )
 
@@ -236,10 +239,11 @@ class Leadership:
         if reply.round <= follower.round:
             return []
         follower.round = reply.round
-        if not self._reads.is_in_flight:
-            return []
-        rounds = [self.round, *[one.round for one in self.followers.values()]]
-        return self._reads.confirmed(agreed(rounds))
+        follower.echoes.answered(reply.round, self.round)
+        confirmed = agreed([self.round, *[one.round for one in self.followers.values()]])
+        for one in self.followers.values():
+            one.echoes.confirmed(confirmed)
+        return self._reads.confirmed(confirmed)
 
     def commit(self, saved_index: int) -> bool:
         """Move the commit index to what a majority has on disk; True if it moved."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .freshness import Echoes
+
 if TYPE_CHECKING:
     from .types import EntryId, NodeId, ReplicaId
 
@@ -43,6 +45,7 @@ class Progress:
     asked_at: int  # Since when an answer to an append is due; means nothing while none is.
     match_index: int = 0
     round: int = 0  # The last heartbeat round it answered.
+    echoes: Echoes = field(default_factory=Echoes)
     state: State = State.PROBE
     is_paused: bool = False  # PROBE: asked, no answer yet.
     in_flight: deque[int] = field(default_factory=deque)  # REPLICATE: last index of each append.

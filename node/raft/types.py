@@ -150,6 +150,10 @@ class Heartbeat:
     commit_index: int  # Never past what is known to match at the target.
     round: int
     is_urgent: bool  # A read waits for the answer; otherwise it may ride on the next message.
+    # Whoever has applied all up to `echo_index` has a state no older than the target's answer to
+    # round `echo`; 0: nothing is said. See `freshness.py`.
+    echo: int = 0
+    echo_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 # Below what Linux hands out to outgoing connections (32768-60999), so nobody takes one by chance.
 FIRST_PORT, LAST_PORT = 17000, 32000
+BLOCK = 25  # Ports that are given together; the last one says that they are.
+RESERVED = 8  # That one process holds: by then the first are bound, or not needed any more.
+
+_reserved: deque[list[socket.socket]] = deque()
 
 
 class Process:
@@ -139,12 +144,34 @@ def cpu_seconds_of(stat: str) -> float:
 
 
 def free_ports(offsets: Sequence[int], rng: random.Random, host: str = "127.0.0.1") -> int:
-    """A base port such that base + each offset can be bound now."""
+    """A base port such that base + each offset can be bound now, and that no other run of tests on
+    this machine is given until those who asked for it have had the time to bind them."""
+    blocks = 1 + max(offsets) // (BLOCK - 1)
     for _ in range(200):
-        base = rng.randrange(FIRST_PORT, LAST_PORT - max(offsets))
-        if all(_is_free(host, base + offset) for offset in offsets):
+        base = FIRST_PORT + BLOCK * rng.randrange((LAST_PORT - FIRST_PORT) // BLOCK - blocks)
+        is_free = all(_is_free(host, base + offset) for offset in offsets)
+        if is_free and _reserve([base + BLOCK * (place + 1) - 1 for place in range(blocks)]):
             return base
     raise RuntimeError(f"no free block of ports between {FIRST_PORT} and {LAST_PORT}")
+
+
+def _reserve(ports: Sequence[int]) -> bool:
+    """Hold the last port of each block, which nobody else can then, for some calls."""
+    held: list[socket.socket] = []
+    for port in ports:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        held.append(holder)
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            for one in held:
+                one.close()
+            return False
+    _reserved.append(held)
+    while len(_reserved) > RESERVED:
+        for one in _reserved.popleft():
+            one.close()
+    return True
 
 
 def _is_free(host: str, port: int) -> bool:

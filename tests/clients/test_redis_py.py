@@ -279,3 +279,27 @@ async def test_an_asyncio_cluster_client_does_the_same(
         assert sorted([name async for name in client.scan_iter(count=10)]) == sorted(NAMES)
         assert await client.flushall()
         assert await client.dbsize(target_nodes=AsyncRedisCluster.PRIMARIES) == 0
+
+
+LIBRARY = "#!lua name=lib\nredis.register_function('f', function(keys) return keys[1] end)"
+
+
+@BOTH
+def test_scripts_and_functions_are_loaded_once_for_the_whole_cluster(
+    doors: Doors, protocol: int
+) -> None:
+    with redis.Redis(HOST, doors.cluster[1], protocol=protocol) as alone:
+        loaded = alone.script_load("return KEYS[1]")
+        assert alone.function_load(LIBRARY) == b"lib"
+    with RedisCluster(HOST, doors.cluster[0], protocol=protocol) as client:
+        client.function_load(LIBRARY)  # At every node, as these clients do.
+        for name in NAMES:
+            assert client.evalsha(loaded, 1, name) == name
+            assert client.fcall("f", 1, name) == name
+    with redis.Redis(HOST, doors.cluster[2], protocol=protocol) as alone:
+        assert alone.script_flush()
+        assert alone.function_flush()
+    for port in doors.any_key:
+        with redis.Redis(HOST, port, protocol=protocol) as client_of_one:
+            assert client_of_one.script_exists(loaded) == [False]
+            assert client_of_one.function_list() == []

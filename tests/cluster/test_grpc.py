@@ -24,10 +24,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from trimaran.cluster.slots import shard_of
 from trimaran.proto import admin_pb2
 from trimaran.proto import commands_pb2 as pb
-from trimaran.proto.reply import OK
+from trimaran.proto.reply import OK, VerbatimReply
 
 from ..chaos.processes import Processes
-from ..grpc_client import Execute, Outcome, batch, status, watch
+from ..grpc_client import Execute, Outcome, batch, outcome_of, status, watch
 from .command import TRIMARAN, Up, free_base
 
 if TYPE_CHECKING:
@@ -168,7 +168,9 @@ async def test_the_largest_value_is_written_and_read_with_grpcs_own_limits(
             assert await Execute(to[name]).one([b"GET", key]) == value
 
 
-async def test_a_watch_sees_the_new_leader_when_the_old_one_is_killed(start_up: StartUp) -> None:
+async def test_when_a_leader_is_killed_a_watch_sees_the_next_and_who_waits_for_data_waits_on(
+    start_up: StartUp,
+) -> None:
     up = start(start_up)
     async with channels(up) as to:
         leader = other = ""
@@ -180,6 +182,10 @@ async def test_a_watch_sees_the_new_leader_when_the_old_one_is_killed(start_up: 
         assert [one.name for one in state.nodes] == list(NAMES)
         assert [one.port for one in state.nodes] == [up.base(name) for name in NAMES]
         term = state.shards[0].term
+        waiting = Execute(to[other])
+        await waiting.send(batch([b"BLPOP", key_of(0, "jobs"), b"0"], number=7))
+        while b"blocked_clients:1\r\n" not in await _info(to[other]):  # noqa: ASYNC110  # Elsewhere.
+            await asyncio.sleep(0.02)
         up.kill(leader)
         while state.shards[0].leader in ("", leader):
             state = await next_state(call)
@@ -187,9 +193,19 @@ async def test_a_watch_sees_the_new_leader_when_the_old_one_is_killed(start_up: 
         assert not {one.name: one.is_reachable for one in state.nodes}[leader]
         stream = Execute(to[other])
         assert await stream.one([b"SET", key_of(0), b"1"]) == OK
+        assert await stream.one([b"RPUSH", key_of(0, "jobs"), b"x"]) == 1
+        answer = await waiting.receive()
+        assert answer.id == 7
+        assert [outcome_of(one) for one in answer.results] == [[key_of(0, "jobs"), b"x"]]
         reply = await status(to[other])
         assert reply.node == other
         assert {one.name: one.is_up for one in reply.nodes}[leader] is False
+
+
+async def _info(channel: grpc.aio.Channel) -> bytes:
+    shown = await Execute(channel).one(b"INFO clients")
+    assert isinstance(shown, VerbatimReply)
+    return shown.text
 
 
 async def test_without_a_majority_nothing_is_claimed(start_up: StartUp) -> None:

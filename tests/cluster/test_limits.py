@@ -138,6 +138,7 @@ def test_who_does_not_read_what_it_asks_for_is_disconnected(
 ) -> None:
     assert other.ask(b"SET", b"k", VALUE) == b"OK"
     with Raw(port, receive_bytes=4096) as client:
+        assert client.ask(b"PING") == b"PONG"  # It is there, and not yet to come.
         with suppress(ConnectionError):
             client.send(b"GET k\r\n" * 20_000)
         until(

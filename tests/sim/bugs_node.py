@@ -17,7 +17,7 @@ from trimaran.node.errors import NoQuorum
 from trimaran.node.node import Node
 from trimaran.node.request import Args, Done, NotApplied, Outcome, Request
 from trimaran.node.router import Router
-from trimaran.node.shard import ALL_HANDLERS
+from trimaran.node.running import ALL_HANDLERS
 from trimaran.node.storage.snapshots import Snapshots
 from trimaran.proto.reply import OK
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from trimaran.node.commands.context import Context
     from trimaran.node.data.buckets import Bucket
     from trimaran.node.data.entry import EntryData
+    from trimaran.node.proposals import Proposed
     from trimaran.node.raft.types import Entry, NodeId
-    from trimaran.node.shard import _Proposed
     from trimaran.node.storage.wal import ShardSave, Staged
     from trimaran.proto.reply import Reply
 
@@ -133,7 +133,7 @@ class CountsAnEntryTooSoon(WatchedShard):
 class StampsByItsOwnClock(WatchedShard):
     """A replica that asks its own clock while applying."""
 
-    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+    def _data_of(self, entry: Entry, proposed: Proposed | None) -> EntryData:
         data = super()._data_of(entry, proposed)
         return replace(data, stamp_ms=self.machine.clock.wall_ms())
 
@@ -141,7 +141,7 @@ class StampsByItsOwnClock(WatchedShard):
 class TakesItsOwnSettings(WatchedShard):
     """Handlers are shown the settings that this node knows, not those of the entry."""
 
-    def _data_of(self, entry: Entry, proposed: _Proposed | None) -> EntryData:
+    def _data_of(self, entry: Entry, proposed: Proposed | None) -> EntryData:
         return replace(super()._data_of(entry, proposed), settings=self._settings())
 
 
@@ -189,7 +189,7 @@ class LetsTimeGoBack(Keyspace):
 def _due_if_there(self: Keyspace, key: bytes) -> int | None:
     """The expiry command removes what it names, also if it was set anew meanwhile."""
     bucket = self._database.bucket(key)
-    return 0 if bucket is not None and key in bucket.values else None
+    return 0 if key in bucket.values else None
 
 
 def _evict_by_its_own_choice(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -221,7 +221,7 @@ def _serve_now(shard: WatchedShard, requests: Iterable[Request]) -> None:
 class ReadsWithoutABarrier(WatchedShard):
     def start_reads(self, now_ns: int) -> bool:
         del now_ns
-        requests, self._new_reads = self._new_reads, []
+        requests = self._reads.take_new()
         _serve_now(self, requests)
         return False
 
@@ -231,17 +231,16 @@ class AnswersReadsLate(WatchedShard):
 
     def fail_reads(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            _serve_now(self, self._waiting_reads.pop(token, ()))
+            _serve_now(self, self._reads.take(token))
 
     def _drop_inbox(self) -> None:
-        late, self._new_reads = self._new_reads, []
-        _serve_now(self, late)
+        _serve_now(self, self._reads.take_new())
         super()._drop_inbox()
 
 
 class CallsTheUnknownNotApplied(WatchedShard):
     def time_out(self, now_ns: int) -> None:
-        for proposed in self._proposed.values():
+        for proposed in self._proposed:
             for request in proposed.requests:
                 if request.deadline_ns <= now_ns:
                     complete, request.complete = request.complete, _unheard

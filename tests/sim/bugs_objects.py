@@ -8,13 +8,16 @@ from random import Random
 from typing import TYPE_CHECKING, Any  # Any: arguments passed through.
 
 from trimaran.node.commands.internal import EXPIRE
+from trimaran.node.commands.script_host import ScriptHost
 from trimaran.node.data.hash import Hash
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.quicklist import ListValue
 from trimaran.node.data.stream import Stream
 from trimaran.node.data.values import HASH, LIST, STREAM, TYPES
 from trimaran.node.data.watches import COMMAND_BITS, State, Watches
-from trimaran.node.shard import ALL_HANDLERS, ENDLESS
+from trimaran.node.running import ALL_HANDLERS
+from trimaran.node.scripting.runtime import Runtime
+from trimaran.node.shard import ENDLESS
 
 from .planted import Bug
 from .watch import WATCHED, WatchedShard
@@ -44,6 +47,19 @@ _chance = Random(1)
 def _pop_by_its_own_chance(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     ctx.rng.random = _chance.random  # type: ignore[method-assign]  # each replica draws for itself
     return _spop(keys, args, ctx)
+
+
+def _drawn_elsewhere(_: ScriptHost) -> float:
+    return _chance.random()
+
+
+def _run_for_a_while(self: Runtime, *args: Any) -> Any:
+    """The budget is the machine's: some of them are slower."""
+    *others, budget = args
+    return _run(self, *others, budget - 40_000 * int(_chance.random() * 3))
+
+
+_run: Any = Runtime.run
 
 
 def _no_times(hash_: Hash) -> Any:
@@ -145,6 +161,18 @@ BUGS: tuple[Bug, ...] = (
         "A1",
         "differ at index",
         patches=((ALL_HANDLERS, b"SPOP", _pop_by_its_own_chance),),
+    ),
+    Bug(
+        "a script draws by its own chance",
+        "A3",
+        "differ at index",
+        patches=((ScriptHost, "random", _drawn_elsewhere),),
+    ),
+    Bug(
+        "a script ends where its replica likes",
+        "A3",
+        "differ at index",
+        patches=((Runtime, "run", _run_for_a_while),),
     ),
     Bug(
         "what is watched is not in snapshots",

@@ -245,6 +245,7 @@ BUGS: tuple[Bug, ...] = (
         "never had|have on disk|was committed|acknowledges",
         replace(WATCHED, core=AcknowledgesTheWholeLog),
         flavours=("storms", "partitions", "usurpers"),
+        caught_by="test_follower_acknowledges_no_more_than_an_append_confirms",
     ),
     Bug(
         "a leader serves without an empty entry",

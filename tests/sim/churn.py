@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from trimaran.cluster.slots import ShardId, shard_of
 from trimaran.proto.reply import ErrorReply, Reply
 
+from . import scripts
 from .history import History
 from .workload import Key, Workload
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from .linearizability import Answer, Command
 
 # Groups that are there already or not, and streams that are not.
-EXPECTED_ERRORS = ("BUSYGROUP", "NOGROUP", "ERR The XGROUP subcommand requires the key to exist")
+EXPECTED_ERRORS = (
+    "BUSYGROUP",
+    "NOGROUP",
+    "ERR The XGROUP subcommand requires the key to exist",
+    *scripts.EXPECTED_ERRORS,
+)
 GROUP, CONSUMERS = b"group", (b"ann", b"bob")
 TWO_FIELDS, THREE = (b"FIELDS", b"2"), (b"COUNT", b"3")
 MEMBERS = 24  # Different ones of a collection; about half are there.
@@ -192,4 +198,5 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
     "stream": STREAMS * 3 + WHOLE,
     "string": STRINGS * 3 + WHOLE,
     "sketch": SKETCHES * 2 + WHOLE,
+    "script": scripts.MAKERS * 2 + WHOLE,
 }

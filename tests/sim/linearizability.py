@@ -89,6 +89,9 @@ def execute(state: State, command: Command) -> tuple[State, Answer]:
         case (b"INCRBY", amount):
             total = int(value or b"0") + int(amount)
             return b"%d" % total, total
+        case (b"INCRFAIL" | b"INCRSPEND" as name, amount):  # A script that fails after it.
+            half = b"%d" % (int(value or b"0") + int(amount))
+            return half, b"half" if name == b"INCRFAIL" else b"spent"
         case (b"APPEND", more):
             longer = (value or b"") + more
             return longer, len(longer)

@@ -15,7 +15,7 @@ from trimaran.cluster.topology import Topology
 from trimaran.node.commands.internal import GET_TOPOLOGY
 from trimaran.node.data.keyspace import INTERNAL_DB
 from trimaran.node.request import Done, NotApplied, Outcome, Request
-from trimaran.node.shard import ALL_HANDLERS
+from trimaran.node.running import ALL_HANDLERS
 from trimaran.proto.reply import OK, ErrorReply, Reply
 
 from .judge import Violation

@@ -96,7 +96,9 @@ class Simulation:
         self.faults = Faults(schedule, rng, scenario, self.cluster)
         keys = make_keys(scenario.shards, scenario.kinds)
         watched = make_keys(scenario.shards, ("watched",), each=1)
-        self._workload = Workload(rng, keys, self.history, watched)
+        self._workload = Workload(
+            rng, keys, self.history, watched, has_scripts=scenario.has_collections
+        )
         self._plain: list[Client] = [
             PlainClient(
                 number,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from . import scripts
 from .network import NetworkProfile
 from .schedule import MS, SECOND
 from .workload import KINDS, STRINGS
@@ -132,7 +133,7 @@ def make_scenario(seed: int) -> Scenario:
 
 def _settings(rng: Random) -> tuple[tuple[str, str], ...]:
     """Few, since they stand in every entry."""
-    return (EVENTS, *rng.sample(SMALL, 2))
+    return (EVENTS, scripts.SETTINGS, *rng.sample(SMALL, 2))
 
 
 def _policy(rng: Random) -> str:

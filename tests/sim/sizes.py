@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trimaran.node.commands import bitmaps
+from trimaran.node.commands import bitmaps, strings
 from trimaran.node.data import (
     chunk,
     chunks,
@@ -45,7 +45,7 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (hash, "PACKED_MAX", 4),
     (id_map, "BLOCK_MAX", 8),
     (id_map, "MERGE_BELOW", 1),
-    (keyspace, "LARGE_BYTES", 2 * CHUNK_BYTES),
+    (keyspace, "BUCKET_KEYS_MAX", 4),
     (large_string, "LARGE_BYTES", 2 * CHUNK_BYTES),
     (large_string, "CHUNK_BYTES", CHUNK_BYTES),
     (large_string, "_PART_BYTES", 2 * CHUNK_BYTES),
@@ -63,6 +63,7 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (sorted_set, "SMALL_MAX", 4),
     (stream_parts, "PART_BYTES", 64),
     (stream_parts, "PART_ENTRIES", 3),
+    (strings, "LARGE_BYTES", 2 * CHUNK_BYTES),
     (table, "CHUNK_MAX", 6),
     (table, "FILLED", 4),
     (table, "MERGED_MAX", 3),

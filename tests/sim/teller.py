@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from trimaran.node.notifications import Notifications
@@ -25,10 +25,9 @@ class Teller(Notifications):
         assert not self._left, f"{self._left} events of an entry were not told"
         self._left = events
 
-    def publish(self, publications: Sequence[Publication]) -> list[int]:
-        for one in publications:
-            self._published(one.payload)
-        return [HEARD] * len(publications)
+    def publish(self, one: Publication) -> int:
+        self._published(one.payload)
+        return HEARD
 
     def tell(self, events: Iterable[tuple[int, str, bytes]], wanted: str) -> None:
         assert wanted, "nobody wants to know"

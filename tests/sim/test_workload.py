@@ -50,7 +50,7 @@ def _types_at_the_end(simulation: Simulation) -> set[type]:
         type(value)
         for process in simulation.cluster.processes()
         for shard in process.node.engine.shards.values()
-        for database in shard.keys._databases.values()
+        for database in shard.keys._databases
         for bucket in buckets_of(database.slots)
         for value in bucket.values.values()
     }

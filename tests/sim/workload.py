@@ -19,6 +19,7 @@ from trimaran.node.raft.types import NodeId
 from trimaran.node.request import Done, NotApplied, Outcome, Request, Unknown
 from trimaran.proto.reply import OK, ErrorReply, Reply
 
+from . import scripts
 from .history import has_write, is_refused
 from .schedule import MS, SECOND, Schedule
 
@@ -93,12 +94,19 @@ class Workload:
     """Chooses commands; every value written is another one."""
 
     def __init__(
-        self, rng: Random, keys: Sequence[Key], history: History, watched: Sequence[Key] = ()
+        self,
+        rng: Random,
+        keys: Sequence[Key],
+        history: History,
+        watched: Sequence[Key] = (),
+        *,
+        has_scripts: bool = False,
     ) -> None:
         self.keys = keys
         self.watched = watched  # Only for clients of WATCH.
         self.history = history
         self.heard: dict[bytes, Reply] = {}  # Messages that were answered as sent, to how many.
+        self._has_scripts = has_scripts
         self._rng = rng
         self._written = 0
 
@@ -133,7 +141,7 @@ class Workload:
         dice = self._rng.random()
         value = self.next_value()
         if key.kind == "counter":
-            return (b"DEL",) if dice < 0.05 else (b"INCRBY", b"%d" % self._rng.randrange(1, 100))
+            return (b"DEL",) if dice < 0.05 else self._add(self._rng.randrange(1, 100))
         if key.kind == "volatile":
             return self._write_volatile(value, dice)
         if key.kind in COLLECTIONS:
@@ -141,6 +149,12 @@ class Workload:
         if dice < 0.15:
             return (b"SET", value)
         return (b"DEL",) if dice < 0.2 else (b"APPEND", value)
+
+    def _add(self, amount: int) -> Command:
+        """Some of it by scripts that do not get to their end."""
+        if self._has_scripts and amount % 10 == 7:
+            return (b"INCRFAIL" if amount < 80 else b"INCRSPEND", b"%d" % amount)
+        return (b"INCRBY", b"%d" % amount)
 
     def _write_volatile(self, value: bytes, dice: float) -> Command:
         if dice < 0.7:
@@ -171,6 +185,12 @@ class Workload:
                 return [READS[key.kind], key.name, *last]
             case (b"DEL",) if key.kind in ELEMENTS:
                 return [b"HDEL" if key.kind == "field" else b"ZREM", key.name, key.element]
+            case (b"INCRFAIL", amount):
+                return scripts.in_script(scripts.FAILING, b"INCRBY", key.name, amount)
+            case (b"INCRSPEND", amount):
+                return scripts.in_script(scripts.ENDLESS, b"INCRBY", key.name, amount)
+            case (b"INCRBY" | b"APPEND" as name, value) if self._is_scripted(value):
+                return scripts.in_script(scripts.ONE, name, key.name, value)
             case (b"HPEXPIRE",):
                 ttl_ms = self._rng.choice((20, 150, 1000))
                 return [b"HPEXPIRE", key.name, b"%d" % ttl_ms, *one_field]
@@ -191,6 +211,9 @@ class Workload:
                 return [name, key.name, *rest]
             case _:
                 raise ValueError(command)
+
+    def _is_scripted(self, value: bytes) -> bool:
+        return self._has_scripts and int(value.rstrip(b".")) % 5 == 3
 
     def answers(self, key: Key | None, replies: Sequence[Reply]) -> tuple[Answer, ...]:
         """Replies as the model of `key` gives them."""
@@ -213,6 +236,10 @@ def to_answer(reply: Reply) -> Answer:
         return b"OK"
     if isinstance(reply, float):  # A score.
         return b"%d" % reply
+    if isinstance(reply, ErrorReply):  # Of a script; what it did before stays.
+        for text, answer in scripts.ANSWERS.items():
+            if reply.text.startswith(text):
+                return answer
     if isinstance(reply, list) and len(reply) == 1:  # Of the one field that was named.
         reply = reply[0]
     assert reply is None or isinstance(reply, (int, bytes)), f"a client was answered {reply!r}"

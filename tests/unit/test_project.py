@@ -66,7 +66,7 @@ def test_every_package_has_its_init_file(project: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("client", "cluster"), ()),
+        (("client", "cluster"), ("opentelemetry",)),
         (("proto", "node"), ("server",)),
         (("tests",), ("server", "test")),
     ],

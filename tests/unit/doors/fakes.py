@@ -20,14 +20,13 @@ from trimaran.node.doors.resp import AnyKeyRouting
 from trimaran.node.errors import CommandError
 from trimaran.node.pubsub import PubSub
 from trimaran.node.request import Done, Outcome, Request
-from trimaran.node.shard import ALL_HANDLERS
+from trimaran.node.running import ALL_HANDLERS
 from trimaran.proto.reply import ErrorReply, Reply
 
 if TYPE_CHECKING:
     from trimaran.cluster.settings import Pairs
     from trimaran.cluster.slots import ShardId
     from trimaran.node.commands.blocking import Waiting
-    from trimaran.node.pubsub import PubSubLimits
 
 NODES = tuple(
     NodeInfo(
@@ -254,7 +253,7 @@ def make_door(
     if is_cluster:
         routing = ClusterRouting(router, Random(3), listener)
     clients = clients or Clients(limits or DoorLimits(), router.now_ns())
-    clients.pubsub = lone_pubsub(router)
+    clients.pubsub = lone_pubsub(router, call_soon)
     return Door(
         routing,
         router=router,
@@ -270,19 +269,24 @@ def make_door(
 class Alone:
     """What the pub/sub of a node without peers runs on."""
 
-    def __init__(self) -> None:
-        self.soon: list[Callable[[], None]] = []
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object] | None) -> None:
+        self._call_soon = call_soon
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
+        if self._call_soon is None:
+            callback()
+        else:
+            self._call_soon(callback)
 
     def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
         raise AssertionError("nobody is waited for")
 
 
-def lone_pubsub(router: Router, limits: PubSubLimits | None = None) -> PubSub:
+def lone_pubsub(
+    router: Router, call_soon: Callable[[Callable[[], None]], object] | None = None
+) -> PubSub:
     """Pub/sub of one node."""
-    return PubSub(Alone(), router.now_ns, limits)
+    return PubSub(Alone(call_soon), router.now_ns)
 
 
 class Client:
@@ -353,6 +357,12 @@ class Rig:
 
     def _call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         self._timers.append((self.router.time_ns + int(delay_s * 1e9), callback))
+
+    def turn_once(self) -> None:
+        """One turn of the loop: what it leads to comes in the next."""
+        soon, self._soon[:] = self._soon.copy(), []
+        for callback in soon:
+            callback()
 
     @property
     def timers(self) -> int:

@@ -16,6 +16,7 @@ from trimaran.node.doors.blocked import (
     UNBLOCKED,
     Blocked,
     Blockers,
+    RespWords,
 )
 from trimaran.node.doors.routes import Route
 from trimaran.node.errors import NoQuorum, NotLeader, OutcomeUnknown, Overloaded
@@ -59,7 +60,8 @@ class Door:
         route = route_of(args[0])
         client = client or self.client()
         done = self.replies.append
-        one = Blocked(client, SHARD, route, args, waiting, done)
+        told = RespWords(client, route, args)
+        one = Blocked(client, SHARD, route, args, waiting, told, done)
         one.start()
         return one
 

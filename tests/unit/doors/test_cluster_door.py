@@ -96,6 +96,67 @@ def test_commands_without_keys_act_on_the_slots_led_here(rig: Rig, router: Memor
     assert everything.ask(b"SELECT 0", b"DBSIZE") == 2
 
 
+def test_a_script_without_keys_goes_with_the_rest_of_its_transaction(rig: Rig) -> None:
+    client = rig.client()
+    script = [b"EVAL", b"return 1", b"0"]
+    key = key_on(1)
+    client.send(b"MULTI", script, [b"SET", key, b"x"], script, b"EXEC")
+    assert client.replies()[-1] == [1, b"OK", 1]
+    client.send(b"MULTI", script, b"EXEC")
+    assert client.replies()[-1] == [1]
+    rig.router.leaders = dict.fromkeys(range(4), "n2")
+    client.send(b"MULTI", script, b"EXEC")
+    assert client.replies()[-1].startswith("CLUSTERDOWN Hash slot not served")
+    assert client.ask(b"EXEC") == "ERR EXEC without MULTI"
+
+
+LIBRARY = b"#!lua name=lib\nredis.register_function('f', function() return 7 end)"
+
+
+def test_what_is_loaded_here_is_loaded_on_all_shards(rig: Rig, router: MemoryRouter) -> None:
+    client = rig.client()
+    everywhere = range(4)
+    sha = client.ask([b"SCRIPT", b"LOAD", b"return 1"])
+    assert client.ask([b"FUNCTION", b"LOAD", LIBRARY]) == b"lib"
+    elsewhere = Rig(router)
+    for shard in everywhere:
+        key = key_on(shard)
+        assert elsewhere.client().ask([b"EVALSHA", sha, b"1", key]) == 1
+        assert elsewhere.client().ask([b"FCALL", b"f", b"1", key]) == 7
+    assert client.ask(b"SCRIPT FLUSH", b"FUNCTION FLUSH") == b"OK"
+    for shard in everywhere:
+        refused = elsewhere.client().ask([b"EVALSHA", sha, b"1", key_on(shard)])
+        assert refused.startswith("NOSCRIPT ")
+
+
+def test_a_cluster_client_may_load_the_same_library_at_every_node(
+    rig: Rig, router: MemoryRouter
+) -> None:
+    assert rig.client().ask([b"FUNCTION", b"LOAD", LIBRARY]) == b"lib"
+    router.leaders = {0: "n2", 1: "n2", 2: "n1", 3: "n1"}
+    assert rig.client().ask([b"FUNCTION", b"LOAD", LIBRARY]) == b"lib"
+    other = LIBRARY.replace(b"7", b"8")
+    refused = "ERR Library 'lib' already exists"
+    assert rig.client().ask([b"FUNCTION", b"LOAD", other]) == refused
+    assert rig.client().ask([b"FUNCTION", b"LOAD", b"REPLACE", other]) == b"lib"
+    assert Rig(router).client().ask([b"FUNCTION", b"LOAD", other]) == refused
+
+
+def test_a_load_that_a_shard_elsewhere_did_not_take_is_not_said_to_be_done() -> None:
+    rig = Rig(Router(), is_cluster=True)
+    rig.router.leaders = {0: "n1", 1: "n2", 2: "n2", 3: "n2"}
+    client = rig.client()
+    client.send([b"SCRIPT", b"LOAD", b"return 1"])
+    asked = {int(one.shard): one for one in rig.router.requests}
+    assert [asked[shard].may_pass_on for shard in range(4)] == [False, True, True, True]
+    rig.router.answer(b"sha", shard=0)
+    for shard in (1, 2):
+        rig.router.answer(b"sha", shard=shard)
+    assert client.replies() == []
+    rig.router.finish(Unknown(OutcomeUnknown("late")), shard=3)
+    assert client.replies()[0].startswith("UNCERTAIN ")
+
+
 def test_a_node_that_leads_nothing_has_no_keys(rig: Rig) -> None:
     rig.router.leaders = dict.fromkeys(range(4), "n2")
     client = rig.client()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -20,7 +20,7 @@ from trimaran.node.errors import (
 )
 from trimaran.node.request import Done, NotApplied, Unknown
 from trimaran.proto import commands_pb2 as pb
-from trimaran.proto.reply import NULL_ARRAY, OK, ErrorReply, MapReply, VerbatimReply
+from trimaran.proto.reply import OK, ErrorReply, MapReply, VerbatimReply
 from trimaran.proto.resp import ReaderLimits
 
 from ...grpc_client import batch, outcome_of
@@ -139,16 +139,6 @@ async def test_what_makes_no_sense_on_a_stream_names_the_way(command: bytes, way
         assert isinstance(refused, ErrorReply)
         assert "has no meaning on a gRPC stream" in refused.text
         assert way in refused.text
-
-
-@pytest.mark.parametrize("command", [b"BLPOP k 0", b"XREAD BLOCK 0 STREAMS k $"])
-async def test_a_stream_does_not_wait_for_data(command: bytes) -> None:
-    async with grpc_rig() as rig:
-        stream = rig.stream()
-        refused = await stream.one(command)
-        assert isinstance(refused, ErrorReply)
-        assert "waits for data, which a stream does not" in refused.text
-        assert await stream.one(b"XREAD STREAMS k 0") == NULL_ARRAY
 
 
 async def test_words_of_http_are_unknown_commands_and_harm_nothing() -> None:
@@ -339,6 +329,26 @@ async def test_a_session_is_opened_before_the_first_command_and_told() -> None:
         assert [(one.shard, one.id) for one in reply.opened] == [(0, 4_711)]
 
 
+async def test_a_session_is_opened_under_the_number_its_client_drew() -> None:
+    async with grpc_rig(Router(1)) as rig:
+        session = pb.Session(sequence=1, timeout_ms=5000, client=77, age_ms=30)
+        await rig.stream().send(batch(b"INCR a", sessions=[session]))
+        await rig.requests(1)
+        assert rig.router.requests[0].commands == [[b"_SESSION.OPEN", b"5000", b"77", b"30"]]
+
+
+async def test_reads_say_how_old_a_state_they_may_see_unless_they_follow_a_write() -> None:
+    async with grpc_rig(Router(1), limits=DoorLimits(request_commands_max=1)) as rig:
+        stream = rig.stream()
+        await stream.send(batch(b"GET a", b"SET a 1", b"GET a", stale_ms=20))
+        seen: list[int] = []
+        for reply in (None, OK, b"1"):
+            await rig.requests(1)
+            seen.append(rig.router.requests[0].stale_ns)
+            rig.router.answer(reply)
+        assert seen == [20_000_000, 0, 0]
+
+
 async def test_if_no_session_was_opened_nothing_was_applied() -> None:
     async with grpc_rig(Router(1)) as rig:
         stream = rig.stream()
@@ -346,6 +356,7 @@ async def test_if_no_session_was_opened_nothing_was_applied() -> None:
             (Unknown(OutcomeUnknown("?")), Reason.NO_QUORUM),
             (NotApplied(NotLeader("n2")), Reason.NOT_LEADER),
             (Done([ErrorReply("OVERLOADED", "too many sessions")]), Reason.OVERLOADED),
+            (Done([ErrorReply("SESSIONLOST", "ended")]), Reason.SESSION_UNKNOWN),
         ):
             await stream.send(batch(b"INCR a", sessions=[pb.Session(sequence=1)]))
             await rig.requests(1)
@@ -394,6 +405,33 @@ async def test_nothing_is_carried_out_behind_what_a_full_session_refused() -> No
 
 
 # --- Transactions, and commands that wait for those before them.
+
+
+async def test_an_atomic_batch_does_nothing_if_what_it_watches_was_changed() -> None:
+    async with grpc_rig() as rig:
+        stream = rig.stream()
+        (index,) = await stream.ask(b"WATCH {t}a {t}b")
+        assert isinstance(index, int)
+        watched = [pb.Watched(key=b"{t}a", index=index), pb.Watched(key=b"{t}b", index=index)]
+        assert await stream.ask(b"SET {t}c 1", is_atomic=True, watched=watched) == [OK]
+        await stream.ask(b"SET {t}b 1")
+        outcomes = await stream.ask(b"SET {t}c 2", b"GET {t}c", is_atomic=True, watched=watched)
+        assert [cast("pb.NotApplied", one).reason for one in outcomes] == [Reason.WATCHED] * 2
+        assert await stream.ask(b"GET {t}c") == [b"1"]
+
+
+async def test_what_is_watched_is_where_the_commands_are() -> None:
+    async with grpc_rig() as rig:
+        stream = rig.stream()
+        (a,), (b,) = keys_of_shard(0, 1), keys_of_shard(1, 1)
+        (index,) = await stream.ask([b"WATCH", a])
+        assert isinstance(index, int)
+        watched = [pb.Watched(key=a, index=index)]
+        (error,) = await stream.ask([b"SET", b, b"1"], is_atomic=True, watched=watched)
+        assert isinstance(error, ErrorReply)
+        assert error.code == "CROSSSLOT"
+        (error,) = await stream.ask([b"SET", a, b"1"], watched=watched)
+        assert error == ErrorReply("ERR", "keys are watched for an atomic batch alone")
 
 
 async def test_an_atomic_batch_is_one_command_of_its_shard() -> None:
@@ -445,16 +483,6 @@ async def test_an_atomic_batch_over_the_limits_of_a_transaction_is_refused_whole
             for refused in await stream.ask(*commands, is_atomic=True):
                 assert isinstance(refused, ErrorReply)
                 assert limit in refused.text
-        assert await stream.one(b"DBSIZE") == 0
-
-
-async def test_watched_keys_are_refused_as_long_as_nothing_watches_them() -> None:
-    async with grpc_rig() as rig:
-        stream = rig.stream()
-        (refused,) = await stream.ask(
-            b"INCR a", is_atomic=True, watched=[pb.Watched(key=b"a", index=3)]
-        )
-        assert isinstance(refused, ErrorReply)
         assert await stream.one(b"DBSIZE") == 0
 
 

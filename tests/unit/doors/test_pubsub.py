@@ -7,6 +7,8 @@ import pytest
 from trimaran.cluster.slots import slot_of
 from trimaran.node.data.glob import PATTERN_BYTES_MAX
 from trimaran.node.doors.backend import DoorLimits
+from trimaran.node.errors import NoQuorum
+from trimaran.node.request import NotApplied
 from trimaran.proto.reply import OK
 
 from .fakes import MemoryRouter, Rig, Router
@@ -64,6 +66,62 @@ def test_in_resp_2_a_subscriber_may_say_little_else() -> None:
     client.ask(b"UNSUBSCRIBE")
     assert client.ask(b"PING") == b"PONG"
     assert client.ask(b"GET a") is None
+
+
+SUBSCRIBED = b"3\r\n$9\r\nsubscribe\r\n$1\r\n"
+
+
+@pytest.mark.parametrize(("hello", "mark"), [(b"HELLO 2", b"*"), (b"HELLO 3", b">")])
+def test_in_a_transaction_subscriptions_are_confirmed_among_its_replies(
+    hello: bytes, mark: bytes
+) -> None:
+    client = _rig().client()
+    client.ask(hello)
+    client.transport.writes.clear()
+    client.send(b"MULTI", b"SUBSCRIBE a b", b"SET k v", b"UNSUBSCRIBE a", b"GET k", b"EXEC")
+    queued = b"+QUEUED\r\n" * 4
+    frames = b"".join(
+        [
+            b"*4\r\n",
+            *(mark + SUBSCRIBED + b"a\r\n:1\r\n", mark + SUBSCRIBED + b"b\r\n:2\r\n"),
+            b"+OK\r\n",
+            mark + b"3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n",
+            b"$1\r\nv\r\n",
+        ]
+    )
+    assert client.written == b"+OK\r\n" + queued + frames
+
+
+def test_a_transaction_of_subscriptions_alone_needs_no_shard() -> None:
+    client = _rig().client()
+    client.send(b"MULTI", b"PSUBSCRIBE a*", b"SSUBSCRIBE s", b"SUNSUBSCRIBE", b"EXEC")
+    client.turn()
+    denied = b"-ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client\r\n"
+    assert client.written.endswith(
+        b"*3\r\n*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:1\r\n"
+        + denied
+        + b"*3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:0\r\n"
+    )
+    assert client.ask(b"GET a") == f"ERR Can't execute 'get': {ONLY}"
+
+
+def test_a_transaction_that_is_not_carried_out_subscribes_to_nothing() -> None:
+    rig = Rig(Router(1))
+    client, publisher = rig.client(), rig.client()
+    client.send(b"MULTI", b"SUBSCRIBE a", b"SET k v", b"EXEC", b"PING")
+    assert publisher.ask(b"PUBLISH a x") == 0
+    rig.router.finish(NotApplied(NoQuorum("none")))
+    replies = client.replies()
+    assert replies[-2].startswith("CLUSTERDOWN ")
+    assert replies[-1] == b"PONG"
+    client.send(b"MULTI", b"SUBSCRIBE a", b"SET k v", b"EXEC", b"PING")
+    rig.router.answer([OK])
+    assert publisher.ask(b"PUBLISH a x") == 1
+    client.turn()
+    assert client.written.endswith(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n" + MESSAGE)
+
+
+MESSAGE = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n"
 
 
 def test_in_resp_3_a_subscriber_goes_on_as_before() -> None:
@@ -167,7 +225,8 @@ def test_pubsub_answers_who_listens() -> None:
     assert asker.ask(b"PUBSUB NUMSUB") == []
     assert asker.ask(b"PUBSUB SHARDCHANNELS") == [b"shard"]
     assert asker.ask(b"PUBSUB SHARDNUMSUB shard x") == [b"shard", 1, b"x", 0]
-    assert asker.ask(b"PUBSUB CHANNELS a b").startswith("ERR wrong number of arguments")
+    text = "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP."
+    assert asker.ask(b"PUBSUB CHANNELS a b") == text
     assert b"sub=2 psub=2 ssub=1" in asker.ask(b"CLIENT LIST")
 
 

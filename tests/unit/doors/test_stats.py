@@ -7,7 +7,7 @@ import pytest
 from trimaran.cluster.command import LOCAL
 from trimaran.cluster.commands import COMMANDS
 from trimaran.node.doors.latency import FSYNC, SAMPLES_MAX, LatencyMonitor
-from trimaran.node.doors.slowlog import SlowLog, cut
+from trimaran.node.doors.slowlog import STORM, SlowLog, cut
 from trimaran.node.doors.stats import CODES_MAX, OTHER_CODES, Stats
 from trimaran.node.errors import NotLeader, OutcomeUnknown
 from trimaran.node.histogram import BUCKETS, Histogram, bucket_of, cumulative, percentile
@@ -126,6 +126,25 @@ def test_the_slow_log_keeps_the_newest_and_forgets_when_it_shrinks() -> None:
     log.length_max = 0
     log.add([b"GET"], 1, 1, address="", name=b"")
     assert len(log) == 0
+
+
+def test_where_all_is_slow_the_slow_log_keeps_some_of_each_second_and_counts_the_rest(
+    counted: Counted,
+) -> None:
+    log = counted.stats.slow_log
+    log.length_max = 10_000
+    for _ in range(2):
+        for number in range(100):
+            batch = [[b"GET", b"%d" % number]] * 16
+            counted.stats.answered(counted.client, batch, [None] * 16, 50 * MS)
+        counted.now_s += 1
+    assert len(log) == 2 * STORM
+    assert log.added == 2 * 1600
+    log.slower_than_us = 0  # Who asks for everything gets everything.
+    counted.stats.answered(counted.client, [[b"GET", b"k"]] * 5_000, [None] * 5_000, 1)
+    counted.stats.answered(counted.client, [[b"GET", b"last"]], [None], 1)
+    assert len(log) == 2 * STORM + 5_001
+    assert log.newest(1)[0].args == (b"GET", b"last")
 
 
 def test_everything_is_slow_at_0_and_nothing_below(counted: Counted) -> None:

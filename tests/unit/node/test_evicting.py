@@ -352,6 +352,6 @@ def test_a_keyspace_that_a_snapshot_replaces_is_freed_by_the_new_one() -> None:
     new = copy_of(old.keys)
     new.replace(old.keys)
     assert new.trash
-    while new.has_trash:
-        new.free_some(1)
+    while new.trash:
+        new.trash.free_some(1)
     assert new.count(0) == 1

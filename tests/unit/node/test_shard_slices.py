@@ -55,8 +55,8 @@ class Listener:
     def __init__(self) -> None:
         self.messages = 0
 
-    def push_message(self, data: bytes) -> None:
-        self.messages += 1
+    def push_messages(self, data: bytes, count: int) -> None:
+        self.messages += count
 
 
 class Few(Slice):

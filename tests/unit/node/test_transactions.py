@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trimaran.cluster.settings import pack_settings
 from trimaran.cluster.slots import ShardId
 from trimaran.node.commands.transactions import EXEC, EXEC_RO, TOO_LARGE, pack_transaction
 from trimaran.node.data.entry import unpack_entry
+from trimaran.node.notifications import Notifications
+from trimaran.node.pubsub import PATTERN, PubSub
 from trimaran.node.raft.types import Heartbeat, HeartbeatReply
 from trimaran.node.request import Request
 from trimaran.node.shard import WAIT
@@ -15,6 +18,7 @@ from trimaran.proto.reply import OK, ErrorReply
 from ...sim.schedule import MS
 from .rig import CLUSTER_ID, Asked, Lone, Rig
 from .test_shard import acknowledge, elected
+from .test_shard_slices import Alone
 
 
 def transaction(*commands: str, is_read: bool = False) -> Asked:
@@ -53,6 +57,45 @@ def test_a_transaction_is_one_command_of_one_entry_and_answers_all() -> None:
         unpack_entry(entry.data, CLUSTER_ID).commands for entry in found if entry and entry.data
     ]
     assert [len(one) for one in commands] == [1]
+
+
+class Listener:
+    """Keeps the messages it gets."""
+
+    protocol = 2
+    is_lost = False
+
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+
+    def push_messages(self, data: bytes, count: int) -> None:
+        self.told.append(b" ".join(data.split(b"\r\n")[6::2]).strip())
+
+
+def _listened_to(events: str) -> tuple[Lone, Listener]:
+    """A shard, and who hears all that it tells."""
+    pubsub, listener = PubSub(Alone(), lambda: 0), Listener()
+    pubsub.subscribe(listener, PATTERN, [b"*"], lambda: None)
+    settings = pack_settings((("notify-keyspace-events", events),))
+    return Lone(notifications=Notifications(pubsub), settings=settings).lead(), listener
+
+
+def test_what_a_transaction_publishes_and_does_to_keys_is_told_in_its_order() -> None:
+    lone, listener = _listened_to("E$")
+    one = _write(lone, transaction("PUBLISH c 1", "SET a 1", "PUBLISH c 2", "SET b 1"))
+    assert one.replies == [[1, OK, 1, OK]]
+    assert listener.told == [b"c 1", b"__keyevent@0__:set a", b"c 2", b"__keyevent@0__:set b"]
+
+
+def test_a_read_of_an_absent_key_is_told_of_where_it_is_served() -> None:
+    lone, listener = _listened_to("Em")
+    lone.write("SET there 1")
+    lone.read("GET there")
+    assert listener.told == []
+    lone.read("GET none", "EXISTS none there")
+    assert listener.told == [b"__keyevent@0__:keymiss none"] * 2
+    _write(lone, transaction("SET a 1", "GET none"))
+    assert len(listener.told) == 3
 
 
 def test_a_transaction_whose_replies_are_too_large_goes_no_further() -> None:

@@ -17,6 +17,7 @@ from trimaran.proto.reply import (
     ErrorReply,
     MapReply,
     PairsMapReply,
+    PairsReply,
     Reply,
     SetReply,
     Status,
@@ -25,8 +26,10 @@ from trimaran.proto.reply import (
 from trimaran.proto.resp import (
     CommandReader,
     ReaderLimits,
+    encode_in_pieces,
     encode_reply,
     format_double,
+    is_long,
     split_inline,
 )
 
@@ -330,6 +333,29 @@ def test_each_kind_of_reply_in_both_versions(
     assert encode_reply(reply, 2) == resp2
     if resp3 is not None:
         assert encode_reply(reply, 3) == resp3
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("count", [1, 4096, 4097, 10_000])
+def test_a_long_reply_in_pieces_is_the_same_as_in_one(protocol: int, count: int) -> None:
+    words = [b"word%d" % number for number in range(count)]
+    pairs = tuple((word, number / 4) for number, word in enumerate(words))
+    entries = [[word, [b"field", word]] for word in words]
+    replies: list[Reply] = [
+        words,
+        (*words[6:], 1, None, 2.5, -0.0, OK, True) if count > 6 else (True,),
+        MapReply(tuple(zip(words, words, strict=True))),
+        PairsReply(pairs),
+        SetReply(tuple(words)),
+        entries,
+        PairsMapReply(((b"stream", entries), (b"other", entries[:1]))),
+        [b"0", words],
+    ]
+    for reply in replies:
+        assert is_long(reply) == (count > 4096)
+        pieces = list(encode_in_pieces(reply, protocol))
+        assert b"".join(pieces) == encode_reply(reply, protocol)
+        assert max(map(len, pieces)) < 100_000 or count <= 4096
 
 
 def test_an_error_text_cannot_break_out_of_its_line() -> None:

@@ -126,6 +126,16 @@ def test_a_late_copy_of_an_append_does_not_drop_what_came_after_it() -> None:
     assert save(core) == [matched(ONE, TWO, 1, 1)]
 
 
+def test_follower_acknowledges_no_more_than_an_append_confirms() -> None:
+    # Entries 3 and 4 are of a leader that nobody followed; this one may have others there.
+    core = make_core(term=3, log=entries(1, 1, 2, 2))
+    core.receive(AppendEntries(TWO, ONE, 3, EntryId(1, 1), entries(1, first=2), 0), MS)
+    assert core.last == EntryId(2, 4)
+    assert save(core) == [matched(ONE, TWO, 3, 2)]
+    core.receive(AppendEntries(TWO, ONE, 3, EntryId(1, 2), (), 0), MS)
+    assert sent(take(core)) == [matched(ONE, TWO, 3, 2)]
+
+
 def test_follower_commits_no_further_than_it_matches() -> None:
     core = make_core(term=2, log=entries(1, 1, 1))
     # Entry 3 is not known to be the leader's, though it stands before the leader's commit index.
