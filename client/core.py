@@ -1,0 +1,243 @@
+"""The router on an asyncio loop: links to nodes, the view of the cluster, turns and timers.
+
+One per client and process, shared by its pipelines, subscriptions and views with other options.
+Everything runs on the loop it was first used on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .errors import ClientClosed, NotApplied, OutcomeUnknown
+from .link import Link, LinkBroken, Metadata, open_channel
+from .router import Router, RouterConfig
+from .watch import Watcher
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from ..proto.requests import BatchAnswer
+    from .channels import Subscription
+    from .topology import TopologyView
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.1  # Before a node is asked again that could not be reached, at first,
+PAUSE_MAX_S = 1.0  # and at most.
+SILENCE_S = 0.5  # Of a node that owes an answer: then others are asked what they know.
+SILENCED_S = 2.0  # For so long it is asked last.
+
+
+class Core:
+    """Made and used on one loop."""
+
+    def __init__(self, seeds: Sequence[str], metadata: Metadata, config: RouterConfig) -> None:
+        self.loop = asyncio.get_running_loop()
+        # Not the shared generator: what is drawn names sessions, and a fork must not repeat it.
+        rng = random.Random(random.SystemRandom().getrandbits(128))
+        self.router = Router(
+            config,
+            now=self.loop.time,
+            rng=rng,
+            send=self._send,
+            wake_at=self._wake_at,
+            say=self._say,
+        )
+        self.had_at_once: OrderedDict[tuple[int, bytes], None] = OrderedDict()  # `blocking.py`.
+        self.metadata = metadata  # Of each call.
+        self.subscriptions: dict[Subscription, None] = {}  # That are open.
+        self._rng = rng
+        # By node, when something was last heard on any of their streams, and last asked for.
+        self.heard: dict[str, float] = {}
+        self.pinged: dict[str, float] = {}
+        self._subscriber_channels: dict[str, tuple[str, grpc.aio.Channel]] = {}
+        self._links: dict[str, Link] = {}
+        self._failures: dict[str, int] = {}  # In a row, by node.
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_flushing = False
+        self._is_closed = False
+        self.is_suspended = False
+        self._ready: asyncio.Future[None] = self.loop.create_future()
+        self._last_failure = ""
+        self._seeds = seeds
+        self._rng = rng
+        self._watcher = self._watch()
+        self._quiet_timer = self.loop.call_later(SILENCE_S, self._look_for_silence)
+
+    # --- For the client.
+
+    async def wait_until_ready(self, timeout_s: float) -> TopologyView:
+        """The cluster's first view. Raises NotApplied if no node says anything in time."""
+        if self.router.view is None:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.shield(self._ready)
+            except TimeoutError:
+                text = f"no node answered within {timeout_s:g} s"
+                raise NotApplied(f"{text}: {self._last_failure}") from None
+        view = self.router.view
+        assert view is not None
+        return view
+
+    def flush_soon(self) -> None:
+        """What this turn gathers leaves at its end: tasks that are awake now come before."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        self.router.flush()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    async def suspend(self) -> None:
+        """Leave gRPC alone: no call, no channel. What waits goes on to wait, until `resume`."""
+        self.is_suspended = True
+        links, self._links = self._links, {}
+        unsent = {node: link.unsent for node, link in links.items()}
+        await asyncio.gather(
+            self._watcher.close(),
+            *(link.close() for link in links.values()),
+            *(one.suspend() for one in self.subscriptions),
+        )
+        await self._close_subscriber_channels()
+        for node, numbers in unsent.items():
+            self.router.broken(node, numbers, 0.0)
+
+    def resume(self) -> None:
+        """Go on after `suspend`."""
+        self.is_suspended = False
+        self._watcher = self._watch()
+        for one in self.subscriptions:
+            one.resume()
+
+    def _watch(self) -> Watcher:
+        return Watcher(self._seeds, self.metadata, self._rng, self._changed, self._watch_failed)
+
+    async def close(self) -> None:
+        """Nothing more leaves; who waits is told what is known."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        closed = ClientClosed("the client was closed")
+        if not self._ready.done():
+            self._ready.set_exception(closed)
+            self._ready.exception()  # It may be that nobody waits.
+        self._quiet_timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.router.close(
+            closed,
+            OutcomeUnknown("the client was closed before the answer came"),
+        )
+        await asyncio.gather(*[one.close() for one in list(self.subscriptions)])
+        links, self._links = self._links, {}
+        await asyncio.gather(self._watcher.close(), *(link.close() for link in links.values()))
+        await self._close_subscriber_channels()
+
+    # --- For subscribers.
+
+    def subscriber_channel(self, node: str) -> grpc.aio.Channel:
+        """The connection to a node that all subscribers of this client share; apart from that of
+        commands, which would wait behind a flood of messages."""
+        view = self.router.view
+        assert view is not None
+        address = view.nodes[node].address
+        known = self._subscriber_channels.get(node)
+        if known is not None:
+            if known[0] == address:
+                return known[1]
+            self.loop.create_task(known[1].close())
+        channel = open_channel(address)
+        self._subscriber_channels[node] = (address, channel)
+        return channel
+
+    async def _close_subscriber_channels(self) -> None:
+        channels, self._subscriber_channels = self._subscriber_channels, {}
+        await asyncio.gather(*[channel.close() for _, channel in channels.values()])
+
+    def jitter(self, seconds: float) -> float:
+        """About as long."""
+        return seconds * (0.5 + self._rng.random())
+
+    # --- For the router.
+
+    def _send(self, node: str, number: int, data: bytes) -> None:
+        link = self._links.get(node)
+        if link is None:
+            view = self.router.view
+            assert view is not None
+            link = self._links[node] = Link(
+                view.nodes[node].address,
+                self.metadata,
+                answered=partial(self._answered, node),
+                broken=partial(self._broken, node),
+            )
+        link.send(number, data)
+
+    def _say(self, node: str, data: bytes) -> None:
+        link = self._links.get(node)
+        if link is not None:
+            link.say(data)
+
+    def _wake_at(self, at: float) -> None:
+        timer = self._timer
+        if timer is not None:
+            if not timer.cancelled() and timer.when() <= at and timer.when() > self.loop.time():
+                return
+            timer.cancel()
+        self._timer = self.loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.router.tick()
+
+    # --- From links and watcher.
+
+    def _answered(self, node: str, answer: BatchAnswer) -> None:
+        self._failures.pop(node, None)
+        self.router.answered(node, answer)
+
+    def _broken(self, node: str, reason: LinkBroken, unsent: list[int]) -> None:
+        failures = self._failures[node] = self._failures.get(node, 0) + 1
+        log.debug("link_broken node=%s failures=%d reason=%s", node, failures, reason)
+        self._last_failure = f"{node}: {reason}"
+        pause_s = min(PAUSE_MAX_S, PAUSE_S * 2 ** min(failures - 1, 10))
+        self.router.broken(node, unsent, pause_s)
+
+    def _changed(self, view: TopologyView) -> None:
+        for node, link in list(self._links.items()):
+            known = view.nodes.get(node)
+            if known is None or known.address != link.address:
+                del self._links[node]
+                self.router.broken(node, (), 0.0)
+                self.loop.create_task(link.close())
+        self.router.changed(view)
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _watch_failed(self, address: str, reason: LinkBroken) -> None:
+        self._last_failure = f"{address}: {reason}"
+        if reason.is_final and not self._ready.done():
+            self._ready.set_exception(NotApplied(self._last_failure))
+            self._ready.exception()  # It may be that nobody waits.
+
+    def _look_for_silence(self) -> None:
+        """A node that owes answers and says nothing may be stopped: what it says of the cluster is
+        old then. The keep-alive of gRPC will notice, but later."""
+        self._quiet_timer = self.loop.call_later(SILENCE_S / 2, self._look_for_silence)
+        now = self.loop.time()
+        for node in self.router.owing(now - SILENCE_S):
+            link = self._links.get(node)
+            if link is not None and link.silence_s(now) > SILENCE_S:
+                self._watcher.move_on(link.address)
+                self.router.silent(node, SILENCED_S)

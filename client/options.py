@@ -1,0 +1,157 @@
+"""How a client is set: addresses and options, from arguments or from a URL.
+
+Bad ones are refused, with what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any  # Values of several types.
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.exceptions import DataError
+
+DEFAULT_ADDRESS = "127.0.0.1:7381"
+DEFAULT_PORT = 7381
+DATABASES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All of them but `addresses` may stand in a URL's query under their names."""
+
+    addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
+    db: int = 0
+    password: str | None = None
+    decode_responses: bool = False
+    encoding: str = "utf-8"
+    encoding_errors: str = "strict"
+    protocol: int | None = None  # Whose shapes replies have, 2 or 3; None: redis-py's default.
+    timeout: float = 10.0  # Seconds a command may take, its retries included.
+    max_age_ms: int = 0  # Reads may be answered from state so old; 0: linearizable.
+    zone: str = ""  # Where this client is: nodes of the same zone are preferred where any will do.
+    session_timeout: float = 600.0  # Seconds; shards forget a session that is unused for so long.
+    pending_max: int = 100_000  # Commands that wait for an answer, at most,
+    pending_bytes_max: int = 256 << 20  # and their bytes.
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What each call of gRPC says of its caller."""
+        return () if self.password is None else (("authorization", f"Bearer {self.password}"),)
+
+
+_REFUSED = {
+    "ssl": "the server has no TLS yet: leave it out, and keep the ports inside a trusted network",
+    "username": "the server has no users beside the default one yet: give the password alone",
+    "token": "the server has no tokens yet: use password",
+    "unix_socket_path": "nodes listen on TCP alone: give host:port of their gRPC ports",
+    "connection_pool": "there are no pools: a client has one connection to each node",
+}
+
+
+def options_of(addresses: Sequence[str], given: dict[str, Any]) -> Options:
+    """Checked. Raises DataError for what is wrong, TypeError for what is unknown."""
+    options = dict(given)
+    host, port = options.pop("host", None), options.pop("port", None)
+    if host is not None or port is not None:
+        if addresses:
+            raise DataError("give addresses or host and port, not both")
+        addresses = [f"{host or '127.0.0.1'}:{port or DEFAULT_PORT}"]
+    for name, text in _REFUSED.items():
+        if options.pop(name, None):
+            raise DataError(f"{name} cannot be used: {text}")
+    known = {field.name for field in fields(Options)} - {"addresses"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    found = Options(addresses=tuple(map(_address, addresses)) or (DEFAULT_ADDRESS,), **options)
+    return _checked(found)
+
+
+def _checked(options: Options) -> Options:
+    if not 0 <= options.db < DATABASES:
+        raise DataError(f"db is {options.db}: databases are 0 to {DATABASES - 1}")
+    if options.protocol not in (None, 2, 3):
+        raise DataError(f"protocol is {options.protocol}: it is 2, 3 or None")
+    if options.password is not None and not options.password.isascii():
+        raise DataError("the password has characters that gRPC cannot carry: use ASCII")
+    for name in ("timeout", "session_timeout", "pending_max", "pending_bytes_max"):
+        if getattr(options, name) <= 0:
+            raise DataError(f"{name} is {getattr(options, name)}: it must be above 0")
+    if options.max_age_ms < 0:
+        raise DataError(f"max_age_ms is {options.max_age_ms}: it is 0 or above")
+    if options.session_timeout < 4 * options.timeout:
+        # A retry must find the session that the first try was made under.
+        raise DataError("session_timeout must be at least four times timeout")
+    return options
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        host, port = text.strip("[]"), str(DEFAULT_PORT)
+        host = f"[{host}]" if ":" in host else host
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise DataError(f"{text!r} is no address: host:port, port as 7381 (base port + 2)")
+    return f"{host}:{port}"
+
+
+def _truth(text: str) -> bool:
+    try:
+        return _TRUTHS[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+_TRUTHS = {"1": True, "true": True, "yes": True, "on": True}
+_TRUTHS |= {"0": False, "false": False, "no": False, "off": False}
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("db", "protocol", "max_age_ms", "pending_max", "pending_bytes_max"), int),
+    **dict.fromkeys(("timeout", "session_timeout"), float),
+    "decode_responses": _truth,
+}
+
+
+def options_of_url(url: str, given: dict[str, Any]) -> Options:
+    """trimaran://[:password@]host:port[,host:port...][/db][?option=value&...]; `given` counts for
+    what the URL does not say. Raises DataError."""
+    parts = urlsplit(url)
+    if parts.scheme != "trimaran":
+        hint = " (the server has no TLS yet)" if parts.scheme in ("trimarans", "rediss") else ""
+        raise DataError(f"the URL begins with {parts.scheme or url!r}, not trimaran://{hint}")
+    place = parts.netloc
+    options = dict(given)
+    if "@" in place:
+        user, place = place.rsplit("@", 1)
+        name, _, password = user.partition(":")
+        if name and name != "default":
+            raise DataError(f"username cannot be used: {_REFUSED['username']}")
+        options["password"] = unquote(password)
+    if parts.path.strip("/"):
+        number = parts.path.strip("/")
+        if not number.isdecimal():
+            raise DataError(f"{number!r} in the URL is no database: a number from 0 to 15")
+        options["db"] = int(number)
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        options[name] = _parsed(name, text)
+    return options_of([one for one in place.split(",") if one], options)
+
+
+def _parsed(name: str, text: str) -> Any:
+    """The value of an option in a URL."""
+    read = _READERS.get(name, str)
+    try:
+        return read(text)
+    except ValueError:
+        raise DataError(f"{name}={text} in the URL is not understood") from None
+
+
+def with_reads(options: Options, max_age_ms: int) -> Options:
+    """The same with another age of reads."""
+    return _checked(replace(options, max_age_ms=max_age_ms))
+
+
+def with_timeout(options: Options, timeout: float) -> Options:
+    """The same with another time-out."""
+    return _checked(replace(options, timeout=timeout))

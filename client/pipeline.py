@@ -1,0 +1,392 @@
+"""Commands collected and sent together: with MULTI's promise, or each on its own in its order.
+
+The interface is redis-py's. WATCH is answered by the shard with the place of the log it holds from;
+the transaction carries that, and is decided when it is applied (docs/guarantees.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal  # Any: redis-py's options and replies.
+
+from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
+from redis.exceptions import RedisError
+
+from ..proto.requests import encode_command, encode_watched, outcome_of
+from .batch import ANYWHERE
+from .errors import TrimaranError, error_of
+from .redis_py import EMPTY_RESPONSE, NEVER_DECODE
+from .replies import ReplyReader
+from .routes import parts_of, route_of, shard_for
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+    from typing import Self
+
+    from .client import Client
+    from .core import Core
+    from .routes import ClientRoute
+
+Command = tuple[tuple[Any, ...], dict[str, Any]]
+SHOWN_CHARS = 100  # Of a command that failed.
+
+_CONTROL = frozenset({"MULTI", "EXEC", "DISCARD"})
+_PLAIN = ReplyReader(3, error_of)
+
+
+class _Gathered:
+    """Waits for the results of one batch, or of several."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        self.results: list[bytes | Exception | None] = [None] * count
+        self.future: asyncio.Future[None] = loop.create_future()
+        self._left = count
+        if not count:
+            self.future.set_result(None)
+
+    def sink(self, place: int) -> _Place:
+        return _Place(self, place)
+
+    def put(self, place: int, result: bytes | Exception) -> None:
+        self.results[place] = result
+        self._left -= 1
+        if not self._left and not self.future.done():
+            self.future.set_result(None)
+
+
+class _Place:
+    """Of one command among them; what a batch takes for a future."""
+
+    __slots__ = ("_gathered", "_place")
+
+    def __init__(self, gathered: _Gathered, place: int) -> None:
+        self._gathered = gathered
+        self._place = place
+
+    def set_result(self, result: bytes, /) -> None:
+        self._gathered.put(self._place, result)
+
+    def set_exception(self, error: Exception, /) -> None:
+        self._gathered.put(self._place, error)
+
+    def done(self) -> bool:
+        return self._gathered.results[self._place] is not None
+
+
+class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
+    """Made by `Client.pipeline`. Commands are collected and `execute` sends them; after `watch`
+    they are carried out at once, until `multi`."""
+
+    _event_dispatcher: Any = None  # What redis-py's methods are declared to need.
+    _is_async_client: Literal[True] = True  # By which redis-py types its methods.
+
+    def __init__(self, client: Client, *, transaction: bool) -> None:
+        self._client = client
+        self.is_transaction = transaction
+        self.response_callbacks = client.response_callbacks
+        self.command_stack: list[Command] = []
+        self.scripts: set[Any] = set()  # Those of `register_script` that are among the commands.
+        self.watching = False
+        self.explicit_transaction = False
+        self._watched: list[tuple[bytes, int]] = []  # Keys, and the places they are watched from.
+
+    # --- Its life.
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.reset()
+
+    def __await__(self) -> Any:
+        return self._itself().__await__()
+
+    async def _itself(self) -> Self:
+        return self
+
+    def __len__(self) -> int:
+        return len(self.command_stack)
+
+    def __bool__(self) -> bool:
+        """An empty pipeline is one, too."""
+        return True
+
+    async def reset(self) -> None:  # type: ignore[override]  # As redis-py's own pipeline.
+        """Forget what is collected and what is watched."""
+        self.command_stack = []
+        self.scripts = set()
+        self.watching = False
+        self.explicit_transaction = False
+        self._watched = []
+
+    async def aclose(self) -> None:
+        """As `reset`; the client stays open."""
+        await self.reset()
+
+    def get_encoder(self) -> Any:
+        """That of the client."""
+        return self._client.get_encoder()
+
+    # --- Collecting.
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Collect a command, or run it at once between `watch` and `multi`."""
+        is_watch = args[0] in ("WATCH", "UNWATCH")
+        if (self.watching or is_watch) and not self.explicit_transaction:
+            return self.immediate_execute_command(*args, **options)
+        return self.pipeline_execute_command(*args, **options)
+
+    def pipeline_execute_command(self, *args: Any, **options: Any) -> Self:
+        """Collect a command; the pipeline itself, so that calls can be chained."""
+        self.command_stack.append((args, options))
+        return self
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run a command now, whatever is collected."""
+        if args[0] == "WATCH":
+            return await self._watch(args[1:])
+        if args[0] == "UNWATCH":
+            self.watching = False
+            self._watched = []
+            return True
+        return await self._client.execute_command(*args, **options)
+
+    def multi(self) -> None:
+        """From here on commands are collected, after a `watch`. Raises RedisError if it was called
+        before, or commands are collected already."""
+        if self.explicit_transaction:
+            raise RedisError("Cannot issue nested calls to MULTI")
+        if self.command_stack:
+            raise RedisError("Commands without an initial WATCH have already been issued")
+        self.explicit_transaction = True
+
+    async def watch(self, *names: Any) -> Any:  # type: ignore[override]  # Of the sync mixin.
+        """Have `execute` do nothing if one of these keys is changed before. Keys of one shard."""
+        if self.explicit_transaction:
+            raise RedisError("Cannot issue a WATCH after a MULTI")
+        return bool(await self.execute_command("WATCH", *names))
+
+    async def unwatch(self) -> Any:  # type: ignore[override]  # Of the sync mixin.
+        """Watch nothing any more."""
+        return bool(self.watching and await self.execute_command("UNWATCH")) or True
+
+    async def discard(self) -> None:
+        """Forget what is collected and watched."""
+        await self.reset()
+
+    async def _watch(self, names: tuple[Any, ...]) -> bool:
+        client = self._client
+        encode = client.get_encoder().encode
+        keys = [encode(name) for name in names]
+        core = client._home.core()
+        view = await core.wait_until_ready(client._options.timeout)
+        words = [b"WATCH", *keys]
+        shard = shard_for(_KEYED, client._options.db, words, len(view.shards))
+        if shard == ANYWHERE:
+            raise error_of("CROSSSLOT", "Keys in request don't hash to the same slot")
+        index = _PLAIN.read(outcome_of(await client._call(core, _WATCH, shard, words)))
+        if isinstance(index, Exception):
+            raise index
+        self._watched += [(key, index) for key in keys]
+        self.watching = True
+        return True
+
+    # --- Executing.
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002
+        """Send what is collected; the answers in order.
+
+        With `raise_on_error` the first error among them is raised, else errors stand in their
+        places. A transaction raises WatchError if something watched was changed: nothing is done
+        then. Raises NotApplied or OutcomeUnknown as single commands do; without a transaction what
+        holds for one command need not hold for the others.
+        """
+        stack = self.command_stack
+        if not stack:
+            await self.reset()
+            return []
+        client = self._client
+        telemetry = client._home.telemetry
+        if telemetry is None:
+            return await self._execute_all(stack, raise_on_error=raise_on_error)
+        name = "MULTI" if self.is_transaction or self.explicit_transaction else "PIPELINE"
+        with telemetry.operation(name, client._options.db, len(stack)):
+            return await self._execute_all(stack, raise_on_error=raise_on_error)
+
+    async def _execute_all(self, stack: list[Command], *, raise_on_error: bool) -> list[Any]:
+        try:
+            if self.scripts:
+                await self._load_scripts()
+            core = self._client._home.core()
+            await core.wait_until_ready(self._client._options.timeout)
+            if self.is_transaction or self.explicit_transaction:
+                replies = await self._execute_transaction(core, stack)
+            else:
+                replies = await self._execute_separately(core, stack)
+            answers = [
+                self._answered(command, reply)
+                for command, reply in zip(stack, replies, strict=True)
+            ]
+        finally:
+            await self.reset()
+        if raise_on_error:
+            _raise_first(stack, answers)
+        return answers
+
+    def _words(self, command: Command) -> tuple[list[bytes], ClientRoute]:
+        words = self._client.get_encoder().words(command[0])
+        return words, route_of(words)
+
+    async def _execute_transaction(self, core: Core, stack: list[Command]) -> list[Any]:
+        """One batch, one entry of the log."""
+        client, options = self._client, self._client._options
+        view = core.router.view
+        assert view is not None
+        found: set[int] = set()
+        is_write = bool(self._watched)
+        commands: list[bytes] = []
+        for command in stack:
+            words, route = self._words(command)
+            if str(command[0][0]).upper() in _CONTROL:
+                raise RedisError(f"{command[0][0]} is what the pipeline does: use its methods")
+            if route.row is not None and route.row.has_keys:
+                found.add(shard_for(route, options.db, words, len(view.shards)))
+            is_write = is_write or route.is_write
+            commands.append(encode_command(words))
+        if len(found) > 1:
+            raise error_of(
+                "CROSSSLOT",
+                "Keys in request don't hash to the same slot: a transaction is on one shard; use a"
+                " hash tag, or a database above 0",
+            )
+        shard = found.pop() if found else shard_for(_KEYED, options.db, [b"WATCH", b""], 1)
+        batch = core.router.batch(
+            shard,
+            options.db,
+            is_write=is_write,
+            is_atomic=True,
+            stale_ms=options.max_age_ms,
+            timeout_s=options.timeout,
+            watched=[encode_watched(key, index) for key, index in self._watched],
+        )
+        gathered = _Gathered(core.loop, len(commands))
+        for place, encoded in enumerate(commands):
+            batch.add(encoded, gathered.sink(place))
+        core.router.submit(batch)
+        await gathered.future
+        for result in gathered.results:
+            if isinstance(result, Exception):  # It is that of all of them.
+                raise result
+        return [client._reader.read(outcome_of(one)) for one in gathered.results if one]  # type: ignore[arg-type]
+
+    async def _execute_separately(self, core: Core, stack: list[Command]) -> list[Any]:
+        """In order per shard. A command over several shards waits for those before it, and those
+        behind it wait for it."""
+        replies: list[Any] = []
+        start = 0
+        while start < len(stack):
+            end = start
+            while end < len(stack) and not self._is_split(core, stack[end]):
+                end += 1
+            replies += await self._execute_run(core, stack[start:end])
+            if end < len(stack):
+                replies.append(await self._execute_alone(core, stack[end]))
+            start = end + 1
+        return replies
+
+    def _is_split(self, core: Core, command: Command) -> bool:
+        words, route = self._words(command)
+        view, db = core.router.view, self._client._options.db
+        assert view is not None
+        return route.splits and parts_of(route, db, words, len(view.shards)) is not None
+
+    async def _execute_alone(self, core: Core, command: Command) -> Any:
+        client = self._client
+        words, route = self._words(command)
+        view = core.router.view
+        assert view is not None
+        parts = parts_of(route, client._options.db, words, len(view.shards))
+        assert parts is not None
+        try:
+            return await client._split(core, route, parts)
+        except TrimaranError as error:
+            return error
+
+    async def _execute_run(self, core: Core, commands: list[Command]) -> list[Any]:
+        options = self._client._options
+        view = core.router.view
+        assert view is not None
+        gathered = _Gathered(core.loop, len(commands))
+        encoded: dict[int, list[tuple[int, bytes]]] = {}
+        writing: set[int] = set()
+        for place, command in enumerate(commands):
+            words, route = self._words(command)
+            shard = shard_for(route, options.db, words, len(view.shards))
+            encoded.setdefault(shard, []).append((place, encode_command(words)))
+            if route.is_write:
+                writing.add(shard)
+        for shard, some in encoded.items():
+            batch = core.router.batch(
+                shard,
+                options.db,
+                is_write=shard in writing,
+                stale_ms=options.max_age_ms,
+                timeout_s=options.timeout,
+            )
+            for place, command_bytes in some:
+                batch.add(command_bytes, gathered.sink(place))
+            core.router.submit(batch)
+        await gathered.future
+        return [self._read(result, options) for result, (_, options) in zip(
+            gathered.results, commands, strict=True
+        )]  # fmt: skip
+
+    def _read(self, result: bytes | Exception | None, options: dict[str, Any]) -> Any:
+        if not isinstance(result, bytes):
+            return result
+        client = self._client
+        reader = client._raw_reader if NEVER_DECODE in options else client._reader
+        return reader.read(outcome_of(result))
+
+    def _answered(self, command: Command, reply: Any) -> Any:
+        args, options = command
+        if isinstance(reply, Exception):
+            return options.get(EMPTY_RESPONSE, reply)
+        return self._client._answer(args[0], reply, dict(options))
+
+    async def _load_scripts(self) -> None:
+        """Those that are registered and not known to the cluster yet."""
+        scripts = list(self.scripts)
+        immediate = self.immediate_execute_command
+        known = await immediate("SCRIPT EXISTS", *[script.sha for script in scripts])
+        for script, is_known in zip(scripts, known, strict=True):
+            if not is_known:
+                script.sha = await immediate("SCRIPT LOAD", script.script)
+
+    async def load_scripts(self) -> None:
+        """As `execute` does before it sends anything."""
+        await self._load_scripts()
+
+
+def _raise_first(stack: list[Command], answers: list[Any]) -> None:
+    for number, (command, answer) in enumerate(zip(stack, answers, strict=True), start=1):
+        if isinstance(answer, Exception):
+            shown = " ".join(_shown(word) for word in command[0])
+            if len(shown) > SHOWN_CHARS:
+                shown = shown[: SHOWN_CHARS - 3] + "..."
+            text = f"Command # {number} ({shown}) of pipeline caused error: {answer}"
+            answer.args = (text, *answer.args[1:])
+            raise answer
+
+
+def _shown(word: Any) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+
+
+_WATCH = route_of([b"WATCH", b""])
+_KEYED = route_of([b"EXISTS", b""])

@@ -1,0 +1,443 @@
+"""`trimaran.Client` and `SyncClient` against real nodes, which are killed, stopped and cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any  # Calls of pipelines are chained.
+
+import pytest
+import redis
+from redis.exceptions import WatchError
+
+import trimaran
+import trimaran.cluster.slots
+
+from ..chaos.cluster import Cluster
+from ..chaos.processes import Processes
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all tests of this module that leave it as it was."""
+    with Processes() as processes:
+        rng = random.Random(os.getpid())
+        cluster = Cluster(processes, tmp_path_factory.mktemp("sdk"), rng=rng, shards=8)
+        cluster.wait_ready()
+        yield cluster
+
+
+def addresses(cluster: Cluster) -> list[str]:
+    return [f"127.0.0.1:{node.base_port + 2}" for node in cluster.nodes.values()]
+
+
+@pytest.fixture
+async def client(cluster: Cluster) -> AsyncIterator[trimaran.Client]:
+    async with trimaran.Client(*addresses(cluster), decode_responses=True) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+def sync_client(cluster: Cluster) -> Iterator[trimaran.SyncClient]:
+    with trimaran.SyncClient(*addresses(cluster), decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+def pipeline(client: trimaran.Client | trimaran.SyncClient, *, transaction: bool = True) -> Any:
+    """One whose calls can be chained: redis-py declares them as answers."""
+    return client.pipeline(transaction)
+
+
+# --- What it answers.
+
+
+async def test_it_answers_what_redis_py_answers(cluster: Cluster, client: trimaran.Client) -> None:
+    """Each command once through the SDK and once through redis-py, on databases of their own."""
+    port = next(iter(cluster.nodes.values())).base_port
+    theirs = redis.asyncio.Redis(port=port, db=3, decode_responses=True)
+    ours = trimaran.Client(*addresses(cluster), db=4, decode_responses=True)
+
+    async def both(call: str, *args: object, **options: object) -> object:
+        mine = await getattr(ours, call)(*args, **options)
+        assert mine == await getattr(theirs, call)(*args, **options), (call, args)
+        return mine
+
+    async with ours, theirs:
+        await both("set", "a", "1", ex=1000)
+        await both("incrby", "a", 5)
+        await both("ttl", "nothing")
+        await both("mset", {"b": 1, "c": 2.5})
+        await both("mget", "a", "b", "nothing")
+        await both("hset", "h", mapping={"f": "1", "g": "x"})
+        await both("hgetall", "h")
+        await both("hmget", "h", ["f", "nothing"])
+        await both("zadd", "z", {"m": 1.5, "n": 2})
+        await both("zrange", "z", 0, -1, withscores=True)
+        await both("zpopmin", "z")
+        await both("zrank", "z", "n")
+        await both("zmscore", "z", ["n", "nothing"])
+        await both("sadd", "s", "x", "y")
+        await both("smembers", "s")
+        await both("smismember", "s", ["x", "z"])
+        await both("rpush", "l", "1", "2", "3")
+        await both("lrange", "l", 0, -1)
+        await both("lmpop", 1, "l", direction="LEFT")
+        await both("xadd", "st", {"k": "v"}, id="1-1")
+        await both("xrange", "st")
+        await both("xread", {"st": "0"})
+        await both("xinfo_stream", "st")
+        await both("geoadd", "geo", [13.361389, 38.115556, "Palermo"])
+        await both("geopos", "geo", "Palermo", "nothing")
+        await both("geosearch", "geo", member="Palermo", radius=9, withdist=True, withcoord=True)
+        await both("eval", "return {1, 'x', redis.call('get', KEYS[1])}", 1, "a")
+        await both("config_get", "maxmemory*")
+        await both("object", "encoding", "a")
+        await both("scan", 0, count=1000)
+        await both("dbsize")
+        await both("exists", "a", "b", "nothing")
+        await both("type", "l")
+        await both("rename", "a", "a2")
+        await both("delete", "a2", "b")
+
+
+async def test_commands_over_several_shards_are_put_together(client: trimaran.Client) -> None:
+    keys = [f"k{number}" for number in range(50)]
+    assert await client.mset(dict.fromkeys(keys, "v")) is True
+    assert await client.mget(keys) == ["v"] * 50
+    assert await client.exists(*keys, "other") == 50
+    assert sorted([key async for key in client.scan_iter()]) == sorted(keys)
+    assert len(await client.keys("k*")) == await client.dbsize() == 50
+    assert await client.touch(*keys) == 50
+    assert await client.unlink(*keys[:10]) == 10
+    assert await client.delete(*keys) == 40
+
+
+async def test_commands_of_many_tasks_are_gathered(client: trimaran.Client) -> None:
+    await asyncio.gather(*[client.set(f"warm{number}", "v") for number in range(64)])
+    before = client.stats.batches
+    await asyncio.gather(*[client.incr(f"n{number}") for number in range(1000)])
+    assert client.stats.batches - before <= 8  # One per shard.
+
+
+# --- Transactions.
+
+
+async def test_a_transaction_is_all_or_nothing(client: trimaran.Client) -> None:
+    async with pipeline(client) as pipe:
+        pipe.set("{t}a", 1).incr("{t}a").lpush("{t}l", "x").get("{t}a")
+        assert await pipe.execute() == [True, 2, 1, "2"]
+    async with pipeline(client) as pipe:
+        pipe.incr("{t}a").lpush("{t}a", "x")
+        with pytest.raises(trimaran.Refused, match=r"Command # 2 .*WRONGTYPE"):
+            await pipe.execute()
+    assert await client.get("{t}a") == "3"  # As in Redis: an error does not undo the others.
+
+
+async def test_a_transaction_over_several_shards_is_refused(client: trimaran.Client) -> None:
+    async with pipeline(client) as pipe:
+        for number in range(20):
+            pipe.set(f"k{number}", "v")
+        with pytest.raises(trimaran.Refused, match="use a hash tag, or a database above 0"):
+            await pipe.execute()
+    assert await client.dbsize() == 0
+
+
+async def test_a_watched_key_that_is_changed_undoes_the_transaction(
+    client: trimaran.Client,
+) -> None:
+    await client.set("{t}a", 1)
+    async with pipeline(client) as pipe:
+        await pipe.watch("{t}a")
+        value = int(await pipe.get("{t}a"))
+        pipe.multi()
+        pipe.set("{t}a", value + 1)
+        assert await pipe.execute() == [True]
+        await pipe.watch("{t}a")
+        await client.set("{t}a", 10)
+        pipe.multi()
+        pipe.set("{t}a", 99)
+        with pytest.raises(WatchError):
+            await pipe.execute()
+    assert await client.get("{t}a") == "10"
+
+
+async def test_transactions_on_one_key_are_in_each_others_way_and_none_is_lost(
+    client: trimaran.Client,
+) -> None:
+    async def add() -> None:
+        async def act(pipe: Any) -> None:
+            value = int(await pipe.get("n") or 0)
+            pipe.multi()
+            pipe.set("n", value + 1)
+
+        await client.transaction(act, "n")
+
+    await asyncio.gather(*[add() for _ in range(20)])
+    assert await client.get("n") == "20"
+
+
+async def test_a_pipeline_keeps_its_order(client: trimaran.Client) -> None:
+    async with pipeline(client, transaction=False) as pipe:
+        pipe.set("a", 1).incr("a").get("a").mget("a", "b", "c").delete("a", "b").get("a")
+        pipe.lpush("s", 1).get("s").set("s2", 1)
+        answers = await pipe.execute(raise_on_error=False)
+    assert answers[:6] == [True, 2, "2", ["2", None, None], 1, None]
+    assert isinstance(answers[7], trimaran.Refused)
+    assert answers[8] is True
+
+
+async def test_locks_and_scripts_are_redis_pys(client: trimaran.Client) -> None:
+    async with client.lock("lock", timeout=10) as lock:
+        assert await lock.owned()
+        assert not await client.lock("lock", timeout=10).acquire(blocking=False)
+    script = client.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+    assert [await script(keys=[f"k{number}"], args=[2]) for number in range(20)] == [2] * 20
+    async with pipeline(client, transaction=False) as pipe:
+        await script(keys=["k1"], args=[3], client=pipe)
+        assert await pipe.execute() == [5]
+
+
+# --- Errors.
+
+
+async def test_an_error_says_whose_it_is(client: trimaran.Client) -> None:
+    await client.set("a", "x")
+    with pytest.raises(trimaran.Refused, match="WRONGTYPE") as refused:
+        await client.lpush("a", "x")
+    assert refused.value.code == "WRONGTYPE"
+    with pytest.raises(redis.DataError, match="Invalid input of type: 'dict'"):
+        await client.set("a", {})  # type: ignore[arg-type]  # The mistake is the test.
+    with pytest.raises(trimaran.Refused, match="wrong number of arguments"):
+        await client.execute_command("GET")
+    with pytest.raises(trimaran.Refused, match="unknown command"):
+        await client.execute_command("NOSUCH", "a")
+
+
+async def test_nobody_there_is_said_within_the_time(cluster: Cluster) -> None:
+    client = trimaran.Client("127.0.0.1:1", timeout=0.5)
+    with pytest.raises(
+        trimaran.NotApplied, match=r"no node answered within 0\.5 s: 127\.0\.0\.1:1: "
+    ):
+        await client.get("a")
+    await client.aclose()
+    with pytest.raises(trimaran.ClientClosed):
+        await client.get("a")
+
+
+async def test_a_port_of_another_kind_is_named(cluster: Cluster) -> None:
+    port = next(iter(cluster.nodes.values())).base_port
+    async with trimaran.Client(*addresses(cluster)) as client:
+        assert await client.ping()
+    client = trimaran.Client(f"127.0.0.1:{port}", timeout=3)
+    with pytest.raises(trimaran.NotApplied, match=f"127.0.0.1:{port}"):
+        await client.get("a")
+    await client.aclose()
+
+
+# --- As it is described.
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/sdk.md"])
+def test_the_programs_of_the_pages_run_as_printed(
+    cluster: Cluster, sync_client: trimaran.SyncClient, page: str
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    programs = [block for block in blocks if "trimaran.Client(" in block]
+    assert programs
+    for found in programs:
+        program = found
+        for place, address in enumerate(addresses(cluster)):
+            program = program.replace(f"127.0.0.1:{7381 + 10 * place}", address)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("1"), done.stdout
+        assert not done.stderr
+
+
+# --- Without asyncio, and after a fork.
+
+
+def test_the_synchronous_client_does_the_same(sync_client: trimaran.SyncClient) -> None:
+    client = sync_client
+    assert client.set("a", 1) is True
+    assert client.incr("a") == 2
+    with pipeline(client) as pipe:
+        pipe.set("{t}a", 1).get("{t}a")
+        assert pipe.execute() == [True, "1"]
+
+    def act(pipe: Any) -> None:
+        value = int(pipe.get("a"))
+        pipe.multi()
+        pipe.set("a", value + 1)
+
+    assert client.transaction(act, "a") == [True]
+    with client.lock("lock", timeout=10):
+        assert client.get("a") == "3"
+    script = client.register_script("return redis.call('incr', KEYS[1])")
+    assert script(keys=["a"]) == 4
+    assert list(client.scan_iter("a")) == ["a"]
+
+
+def test_a_client_works_in_threads(sync_client: trimaran.SyncClient) -> None:
+    import threading
+
+    threads = [
+        threading.Thread(target=lambda: [sync_client.incr("n") for _ in range(20)])
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sync_client.get("n") == "160"
+
+
+@pytest.mark.parametrize("is_used_before", [False, True])
+def test_a_client_made_before_a_fork_works_in_the_child(
+    cluster: Cluster, *, is_used_before: bool
+) -> None:
+    script = f"""
+        import os, sys, trimaran
+        client = trimaran.SyncClient(*{addresses(cluster)!r}, decode_responses=True)
+        if {is_used_before}:
+            client.incr("forked")
+        children = []
+        for number in range(3):
+            pid = os.fork()
+            if not pid:
+                try:
+                    for _ in range(10):
+                        client.incr("forked")
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            children.append(pid)
+        ends = [os.waitpid(pid, 0)[1] for pid in children]
+        client.incr("forked")
+        print(ends, client.get("forked"))
+        client.delete("forked")
+        client.close()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == f"[0, 0, 0] {32 if is_used_before else 31}", done.stderr
+
+
+# --- Reads that need not see the newest.
+
+
+async def test_a_stale_read_is_answered_by_a_replica_while_the_leader_is_stopped(
+    tmp_path: Path,
+) -> None:
+    with Processes() as processes:
+        cluster = Cluster(processes, tmp_path, rng=random.Random(2), shards=3)
+        cluster.wait_settled()
+        async with trimaran.Client(*addresses(cluster), decode_responses=True) as client:
+            await client.set("k", "v1")
+            await client.set("k", "v2")
+            stale = client.stale(20_000)
+            # A replica has heard of it: within some heartbeats.
+            async with asyncio.timeout(30):
+                while [await stale.get("k") for _ in range(6)] != ["v2"] * 6:
+                    await client.ping()
+            shard = trimaran.cluster.slots.shard_of(0, b"k", 3)
+            leader = cluster.nodes[cluster.leader_of(shard)]
+            leader.process.pause()
+            try:
+                began = asyncio.get_running_loop().time()
+                answers = [await stale.get("k") for _ in range(10)]
+                took = asyncio.get_running_loop().time() - began
+            finally:
+                leader.process.resume()
+            assert answers == ["v2"] * 10
+            assert took < 1.5  # An election takes longer.
+            assert await client.get("k") == "v2"
+
+
+# --- Failures.
+
+
+async def test_what_was_awaited_while_nodes_die_is_there_exactly_once(tmp_path: Path) -> None:
+    """Tasks count and push while nodes are killed, stopped and started again."""
+    with Processes() as processes:
+        rng = random.Random(1)
+        cluster = Cluster(processes, tmp_path, rng=rng, shards=8)
+        cluster.wait_ready()
+        async with trimaran.Client(*addresses(cluster), decode_responses=True) as client:
+            done, unknown, refused = Counter[str](), Counter[str](), Counter[str]()
+            pushed: set[str] = set()
+            unknown_pushes: set[str] = set()
+            stop = asyncio.Event()
+
+            async def work(task: int) -> None:
+                number = 0
+                while not stop.is_set():
+                    number += 1
+                    counter = f"c{(task + number) % 40}"
+                    item = f"{task}.{number}"
+                    try:
+                        await client.incr(counter)
+                        done[counter] += 1
+                    except trimaran.OutcomeUnknown:
+                        unknown[counter] += 1
+                    except trimaran.NotApplied:
+                        refused[counter] += 1
+                    try:
+                        await client.rpush(f"l{task % 10}", item)
+                        pushed.add(item)
+                    except trimaran.OutcomeUnknown:
+                        unknown_pushes.add(item)
+                    except trimaran.NotApplied:
+                        refused["pushes"] += 1
+
+            tasks = [asyncio.create_task(work(number)) for number in range(100)]
+            for round_ in range(4):
+                await asyncio.sleep(1)
+                node = rng.choice(list(cluster.nodes.values()))
+                if round_ % 2:
+                    node.process.pause()
+                    await asyncio.sleep(4)
+                    node.process.resume()
+                else:
+                    node.process.kill()
+                    await asyncio.sleep(2)
+                    node.process.start()
+                await asyncio.to_thread(cluster.wait_ready)
+            await asyncio.sleep(1)
+            stop.set()
+            await asyncio.gather(*tasks)
+            found = {counter: int(await client.get(counter) or 0) for counter in {*done, *unknown}}
+            items = [
+                item for place in range(10) for item in await client.lrange(f"l{place}", 0, -1)
+            ]
+    assert sum(done.values()) > 1000
+    for counter, value in found.items():
+        assert done[counter] <= value <= done[counter] + unknown[counter], counter
+    assert len(items) == len(set(items)), "an element was pushed twice"
+    assert pushed <= set(items) <= pushed | unknown_pushes
+    assert sum(unknown.values()) + len(unknown_pushes) < 50

@@ -1,0 +1,83 @@
+"""A client is set as said, and what is wrong is refused with what to do."""
+
+from __future__ import annotations
+
+from typing import Any  # Options of several types.
+
+import pytest
+from redis.exceptions import DataError
+
+from trimaran.client.client import Client
+from trimaran.client.options import Options, options_of, options_of_url
+
+
+def test_without_anything_it_is_the_first_node_of_make_up() -> None:
+    assert options_of((), {}) == Options(addresses=("127.0.0.1:7381",))
+
+
+def test_a_url_says_all_that_arguments_do() -> None:
+    url = (
+        "trimaran://:se%20cret@a:1,b,[::1]:3/9?timeout=2.5&decode_responses=true&zone=z1"
+        "&max_age_ms=50&protocol=3&pending_max=10"
+    )
+    assert options_of_url(url, {}) == Options(
+        addresses=("a:1", "b:7381", "[::1]:3"),
+        password="se cret",
+        db=9,
+        timeout=2.5,
+        decode_responses=True,
+        zone="z1",
+        max_age_ms=50,
+        protocol=3,
+        pending_max=10,
+    )
+
+
+def test_arguments_count_for_what_the_url_does_not_say() -> None:
+    options = options_of_url("trimaran://a/3", {"db": 5, "decode_responses": True})
+    assert (options.db, options.decode_responses) == (3, True)
+
+
+def test_host_and_port_are_an_address() -> None:
+    assert options_of((), {"host": "a", "port": 5}).addresses == ("a:5",)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"db": 16}, "databases are 0 to 15"),
+        ({"protocol": 4}, "2, 3 or None"),
+        ({"password": "ä"}, "use ASCII"),
+        ({"timeout": 0}, "above 0"),
+        ({"max_age_ms": -1}, "0 or above"),
+        ({"session_timeout": 20}, "four times timeout"),
+        ({"ssl": True}, "no TLS yet"),
+        ({"token": "x"}, "use password"),
+        ({"username": "x"}, "give the password alone"),
+    ],
+)
+def test_bad_options_are_refused_with_what_to_do(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        options_of((), given)
+
+
+def test_an_unknown_option_is_named_with_those_there_are() -> None:
+    with pytest.raises(TypeError, match="unknown option 'databse'; there are db, decode_responses"):
+        Client(databse=3)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://a", "not trimaran://"),
+        ("rediss://a", "no TLS yet"),
+        ("trimaran://a/x", "is no database"),
+        ("trimaran://a?timeout=soon", "not understood"),
+        ("trimaran://a?decode_responses=maybe", "not understood"),
+        ("trimaran://me:x@a", "username cannot be used"),
+        ("trimaran://a:70000", "is no address"),
+    ],
+)
+def test_bad_urls_are_refused_with_what_to_do(url: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Client.from_url(url)
