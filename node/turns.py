@@ -109,7 +109,8 @@ class Turns:
         """A pop has come: those that are carried out now, in the order of their turns."""
         id_ = request.waiter
         claim = None if id_ is None else self._waiters.claim_of(id_)
-        if id_ is None or claim not in self._lines:
+        # Not in line: it was let through already, and comes once more.
+        if id_ is None or claim is None or id_ not in self._lines.get(claim, ()):
             return [request]
         self._early[id_] = request
         return self._next_of(claim)

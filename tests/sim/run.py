@@ -19,7 +19,9 @@ from .optimist import Optimist
 from .parameters import ConfigClient
 from .scenarios import Scenario, make_scenario
 from .schedule import MS, SECOND, Schedule, Trace
+from .sdk import SdkClient
 from .sizes import small_sizes
+from .stale import Seen, StaleReader
 from .waiting import DB, Line, Popper, Pusher
 from .watch import WATCHED
 from .workload import (
@@ -153,6 +155,29 @@ class Simulation:
         self._line = Line(self.cluster, ShardId(DB * scenario.shards // DATABASES))
         if scenario.has_waiters:
             self._add_waiters()
+        self.seen = Seen()
+        if scenario.has_stale_reads:
+            self._add_stale_readers()
+        if scenario.has_sdk:
+            rest = (schedule, rng, self.cluster, self._workload)
+            pause_ns = scenario.client_pause_ns
+            self._plain += [SdkClient(700 + number, *rest, pause_ns=pause_ns) for number in (0, 1)]
+
+    def _add_stale_readers(self) -> None:
+        """On a generator of their own: who else is there does what it did without them."""
+        scenario = self._scenario
+        rest = (self._schedule, Random(scenario.seed + 1), self.cluster, self._workload)
+        keys = make_keys(scenario.shards, ("old",), each=1)
+        self._plain += [
+            StaleReader(
+                800 + number,
+                *rest,
+                pause_ns=scenario.client_pause_ns // 2,
+                keys=keys,
+                seen=self.seen,
+            )
+            for number in range(4)
+        ]
 
     def _add_waiters(self) -> None:
         rest = (self._schedule, self._rng, self.cluster, self._workload)

@@ -82,6 +82,8 @@ class Scenario:
     settings: tuple[tuple[str, str], ...]  # Cluster-wide parameters at the beginning.
     policy: str  # Of eviction; "" where there is memory enough.
     has_waiters: bool = False  # Clients that wait for data.
+    has_sdk: bool = False  # Clients with the SDK's router.
+    has_stale_reads: bool = False  # Clients that read from any replica.
 
     def __str__(self) -> str:
         manner = "streams" if self.network.is_stream else "datagrams"
@@ -128,6 +130,8 @@ def make_scenario(seed: int) -> Scenario:
         settings=_settings(Random(seed * 15_485_863 + 3)) if has_collections else (),
         policy=policy,
         has_waiters=Random(seed * 32_452_843 + 5).random() < 0.4,
+        has_sdk=Random(seed * 49_979_687 + 11).random() < 0.4,
+        has_stale_reads=Random(seed * 67_867_967 + 13).random() < 0.5,
     )
 
 

@@ -14,6 +14,7 @@ from .planted import Bug, find, planted
 from .run import run
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.timeout(900)  # Where other work shares the machine.
 TRIES_MAX = 80  # Most take a few; the worst on the day of writing 42. Rarer ones: `caught_by`.
 
 

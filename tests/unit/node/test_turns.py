@@ -239,6 +239,19 @@ def test_pops_are_carried_out_in_the_order_of_their_turns(leader: Leader) -> Non
     assert leader.turns.admit(pops[1]) == [pops[1], pops[2], pops[3]]
 
 
+def test_a_pop_that_comes_twice_waits_for_nobody(leader: Leader) -> None:
+    # Its first copy was let through: nobody would ever let the second one go on.
+    for number in (1, 2):
+        leader.wait(number, "BLPOP k 0")
+    leader.write("RPUSH", "k", "a", "b")
+    first = leader.request(1, words("BLPOP", "k", "0"))
+    assert leader.turns.admit(first) == [first]
+    again = leader.request(1, words("BLPOP", "k", "0"))
+    assert leader.turns.admit(again) == [again]
+    second = leader.request(2, words("BLPOP", "k", "0"))
+    assert leader.turns.admit(second) == [second]
+
+
 def test_a_pop_does_not_wait_for_one_that_will_not_come(leader: Leader) -> None:
     for number in (1, 2):
         leader.wait(number, "BLPOP a 0", node=f"n{number}")
