@@ -30,9 +30,9 @@ class Sink(Protocol):
 
 class Batch:
     __slots__ = ("asks_for_turn", "commands", "database", "deadline", "hops", "is_atomic",
-                 "is_done", "is_uncertain", "is_write", "numbers", "sequence", "session", "shard",
-                 "sinks", "size", "stale_ms", "start", "text", "told", "tries", "turn", "until",
-                 "wait", "watched")  # fmt: skip
+                 "is_behind_others", "is_done", "is_uncertain", "is_write", "numbers", "sequence",
+                 "session", "shard", "sinks", "size", "stale_ms", "start", "text", "told", "tries",
+                 "turn", "until", "wait", "watched")  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Batch:
         until: float = 0.0,
         asks_for_turn: bool = False,
         turn: int = 0,
+        is_behind_others: bool = False,
     ) -> None:
         self.shard = shard
         self.database = database
@@ -60,7 +61,8 @@ class Batch:
         self.wait = wait
         self.until = until
         self.asks_for_turn = asks_for_turn  # Or for its turn to take some,
-        self.turn = turn  # and the turn it takes.
+        self.turn = turn  # and the turn it takes,
+        self.is_behind_others = is_behind_others  # or none, if nobody waits.
         self.told: tuple[str, int] | None = None  # The node and the try that answered last.
         self.commands: list[bytes] = []
         self.sinks: list[Sink] = []
@@ -86,11 +88,11 @@ class Batch:
         """Whether it must not be sent again when its fate is unknown: no session covers it."""
         return self.is_write and self.shard == ANYWHERE
 
-    def encode(self, number: int, now: float) -> bytes:
-        """What is left of it, as one try."""
+    def encode(self, number: int, now: float, age_now: float) -> bytes:
+        """What is left of it, as one try; `age_now` is the time by which its session is as old."""
         session = b""
         if self.session is not None:
-            session = self.session.field(self.sequence + self.start, now)
+            session = self.session.field(self.sequence + self.start, age_now)
         commands = self.commands[self.start :] if self.start else self.commands
         if self.wait is not None:
             commands = [self.wait(max(WAIT_MIN_S, self.until - now))]
@@ -106,6 +108,8 @@ class Batch:
             watched=self.watched,
             asks_for_turn=self.asks_for_turn,
             turn=self.turn,
+            # An earlier try may have been applied: it must be asked of the log then.
+            is_behind_others=self.is_behind_others and not self.is_uncertain,
         )
 
     def take(self, start: int, results: Sequence[bytes]) -> list[bytes]:

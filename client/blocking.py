@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .options import Options
 
 NOTHING: Final = b"\x62\x00"  # A Value: what is answered when the time is over.
+NO_TURN: Final = 1  # It just does not wait.
 AT_ONCE_S: Final = 0.02  # A turn that comes so soon was there already.
 REMEMBERED_MAX: Final = 1_000  # Keys that had something at once.
 
@@ -154,7 +155,7 @@ async def carry_out(core: Core, options: Options, shard: int, wait: Wait) -> byt
     start = core.loop.time()
     known = (options.db, wait.key)
     if known in core.had_at_once:
-        value = await _take(core, options, shard, list(wait.words), 0)
+        value = await _take(core, options, shard, wait.words, is_behind_others=True)
         if value not in _NULLS:
             return value
         core.had_at_once.pop(known, None)
@@ -166,7 +167,8 @@ async def carry_out(core: Core, options: Options, shard: int, wait: Wait) -> byt
             return told  # The time is over, or there is something wrong with it.
         key, turn = reply
         is_at_once = core.loop.time() - start < AT_ONCE_S
-        value = await _take(core, options, shard, wait.narrowed(key), turn if is_sure else 0)
+        narrowed = wait.narrowed(key)
+        value = await _take(core, options, shard, narrowed, turn if is_sure else NO_TURN)
         if value not in _NULLS:
             if is_at_once:
                 core.had_at_once[known] = None
@@ -194,16 +196,22 @@ async def _waited(
 
 
 async def _take(
-    core: Core, options: Options, shard: int, words: Sequence[bytes], turn: int
+    core: Core,
+    options: Options,
+    shard: int,
+    words: Sequence[bytes],
+    turn: int = NO_TURN,
+    *,
+    is_behind_others: bool = False,
 ) -> bytes:
-    """What is there; without a turn as in a transaction, which does not wait either."""
+    """What is there, under the session; it does not wait."""
     batch = core.router.batch(
         shard,
         options.db,
         is_write=True,
-        is_atomic=not turn,
         timeout_s=options.timeout,
         turn=turn,
+        is_behind_others=is_behind_others,
     )
     return await _answered(core, batch, encode_command(words))
 

@@ -173,6 +173,12 @@ class Subscription:
         self._fail(ClientClosed("the subscriber was closed"))
         await self._stop()
 
+    def abandon(self) -> None:
+        """`close`, from any thread, some time."""
+        loop = self.core.loop
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: self.core.keep(loop.create_task(self.close())))
+
     async def _stop(self) -> None:
         task, self._task = self._task, None  # Kept, it would keep the call it ended with.
         if task is not None:
@@ -269,9 +275,9 @@ class Subscription:
         self._last_failure = f"{node}: {reason}" if node else str(reason)
         if node:
             self._avoided[node] = self.core.loop.time() + AVOID_S
+        log.debug("subscriber_broken node=%s reason=%s", node, reason)
         if self.node:
             self._why = self._last_failure
-            log.debug("subscriber_broken node=%s reason=%s", node, reason)
         self.node = ""
         # Nothing of it is lost: the next stream begins with all that is wanted.
         self._asks = deque(self._outstanding())

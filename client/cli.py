@@ -1,4 +1,4 @@
-"""The command line, `trimaran`: up, down, node, status.
+"""The command line, `trimaran`: up, down, node, status, cli, top.
 
 Options and texts only. What a command does is imported when it runs: `trimaran --help` should not
 wait for gRPC, and nothing here may import the node, which is started by name as any program is.
@@ -17,6 +17,7 @@ import click
 DEFAULT_PORT = 7379
 # Without --url, `status` asks where `up` puts its first nodes: one of them may be down.
 DEFAULT_URL = ",".join(f"127.0.0.1:{DEFAULT_PORT + 10 * i}" for i in range(5))
+DEFAULT_ADDRESSES = tuple(f"127.0.0.1:{DEFAULT_PORT + 10 * i + 2}" for i in range(3))
 
 
 def _say(line: str) -> None:
@@ -132,8 +133,7 @@ def down(*, data: Path) -> None:
 def node(*, arguments: tuple[str, ...]) -> None:
     """Run one node; its options are its own (node/config.py)."""
     sys.argv = ["trimaran node", *arguments]
-    # gRPC's own, read by its C core: it would print a line whenever a peer stops.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a library, not read.
+    _silence_grpc()
     try:
         runpy.run_module("trimaran.node", run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
@@ -157,13 +157,8 @@ def status(*, url: str | None, is_json: bool) -> None:
     """
     from .status import Unreachable, ask, table
 
-    try:
-        given = (url or DEFAULT_URL).split(",")
-        places = [parse_url(one.strip()) for one in given]
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--url") from error
     reasons = []
-    for host, port in places:
+    for host, port in _places(url):
         try:
             found = ask(host, port)
         except Unreachable as error:
@@ -174,6 +169,124 @@ def status(*, url: str | None, is_json: bool) -> None:
     if not url:
         reasons.append("name any node with --url host:port")
     _fail("\n".join(reasons))
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="gRPC address of any node (base port + 2); may be repeated."
+    f" [127.0.0.1:{DEFAULT_PORT + 2} and where `up` puts the next nodes]",
+)
+@click.option("--url", help="trimaran://[:password@]host:port[,host:port...][/db][?option=value]")
+@click.option("-n", "db", type=click.IntRange(0, 15), help="Database. [0]")
+@click.option("--password", envvar="TRIMARAN_PASSWORD", help="Best given as TRIMARAN_PASSWORD.")
+@click.option("-3", "is_resp3", is_flag=True, help="Replies in the shapes of RESP3.")
+@click.option(
+    "--raw/--no-raw",
+    "is_raw",
+    default=None,
+    help="Values alone, or as for a terminal; by default as the output is.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0, min_open=True),
+    help="Seconds a command may take, its retries included. [10]",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]...]")
+def cli(
+    *,
+    addresses: tuple[str, ...],
+    url: str | None,
+    db: int | None,
+    password: str | None,
+    is_resp3: bool,
+    is_raw: bool | None,
+    timeout: float | None,
+    words: tuple[str, ...],
+) -> None:
+    """Commands over the SDK: a prompt, or one command, or those in the input.
+
+    Without a command and at a terminal it is a prompt with completion. Writes are applied once,
+    also while nodes die. Exit code 1 if no node answers or a command failed.
+    """
+    _silence_grpc()
+    from redis.exceptions import DataError
+
+    from .errors import NotApplied
+    from .repl import PlainClient, run
+
+    given = {"db": db, "password": password, "timeout": timeout}
+    options = {name: value for name, value in given.items() if value is not None}
+    options["protocol"] = 3 if is_resp3 else 2
+    if url and addresses:
+        raise click.UsageError("give --address or --url, not both")
+    try:
+        if url:
+            client = PlainClient.from_url(url, **options)
+        else:
+            client = PlainClient(*(addresses or DEFAULT_ADDRESSES), **options)
+    except DataError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        code = run(
+            client,
+            [os.fsencode(word) for word in words],
+            is_raw=not sys.stdout.isatty() if is_raw is None else is_raw,
+            is_interactive=sys.stdin.isatty(),
+        )
+    except NotApplied as error:
+        hint = "any node is named with --address, its gRPC port; a password with TRIMARAN_PASSWORD"
+        _fail(f"{error}\n{hint}")
+    else:
+        sys.exit(code)
+
+
+@main.command()
+@click.option(
+    "--url",
+    envvar="TRIMARAN_URL",
+    help="host:port of any node, or several with commas, as for `status`.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option("--once", is_flag=True, help="Print one frame and end.")
+def top(*, url: str | None, interval: float, once: bool) -> None:
+    """Nodes, shards, leaders, rates, latencies and lag, live. q quits.
+
+    Exit code 1 if no node answers.
+    """
+    from .status import Unreachable
+    from .top import show, show_once
+
+    places = _places(url)
+    try:
+        if once:
+            click.echo(show_once(places, interval))
+        else:
+            show(places, interval)
+    except Unreachable as error:
+        _fail(f"{error}" if url else f"{error}\nname any node with --url host:port")
+
+
+def _silence_grpc() -> None:
+    """Before it is loaded: its C core would print a line whenever a node stops."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a library, not read.
+
+
+def _places(url: str | None) -> list[tuple[str, int]]:
+    """Where to ask."""
+    try:
+        return [parse_url(one.strip()) for one in (url or DEFAULT_URL).split(",")]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--url") from error
 
 
 def parse_url(url: str) -> tuple[str, int]:

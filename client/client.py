@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal  # Any: redis-py's options and replies.
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .pubsub import PubSub
     from .routes import ClientRoute
     from .stream import Stream
+    from .telemetry import Telemetry
     from .topology import TopologyView
 
 
@@ -247,7 +248,7 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
 
     # --- Commands.
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
+    def execute_command(self, *args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
         """Run a command and answer as redis-py does; its name may be two words.
 
         Raises Refused for an error reply, NotApplied if it surely had no effect within the
@@ -255,7 +256,12 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
         """
         telemetry = self._home.telemetry
         if telemetry is None or not telemetry.is_heard:
-            return await self._execute(args, options)
+            return self._execute(args, options)
+        return self._told(telemetry, args, options)
+
+    async def _told(
+        self, telemetry: Telemetry, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
         with telemetry.operation(str(args[0]), self._options.db):
             return await self._execute(args, options)
 

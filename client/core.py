@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GATHER_S = 4e-5  # So long for each command that waits for its answer is gathered,
+GATHER_MIN_S, GATHER_MAX_S = 1e-3, 8e-3  # if it is worth a timer, and at most.
 PAUSE_S = 0.1  # Before a node is asked again that could not be reached, at first,
 PAUSE_MAX_S = 1.0  # and at most.
 SILENCE_S = 0.5  # Of a node that owes an answer: then others are asked what they know.
 SILENCED_S = 2.0  # For so long it is asked last.
+# The loop's clock may stand still while the machine sleeps, and sessions end meanwhile.
+AGE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Core:
@@ -48,11 +53,13 @@ class Core:
             send=self._send,
             wake_at=self._wake_at,
             say=self._say,
+            age_clock=partial(time.clock_gettime, AGE_CLOCK),
         )
         self.had_at_once: OrderedDict[tuple[int, bytes], None] = OrderedDict()  # `blocking.py`.
         self.metadata = metadata  # Of each call.
         self.subscriptions: dict[Subscription, None] = {}  # That are open.
         self._rng = rng
+        self._tasks: set[asyncio.Task[None]] = set()
         # By node, when something was last heard on any of their streams, and last asked for.
         self.heard: dict[str, float] = {}
         self.pinged: dict[str, float] = {}
@@ -63,10 +70,10 @@ class Core:
         self._is_flushing = False
         self._is_closed = False
         self.is_suspended = False
+        self._held: list[tuple[str, int, bytes]] = []  # Tries of that time: their nodes, numbers.
         self._ready: asyncio.Future[None] = self.loop.create_future()
         self._last_failure = ""
         self._seeds = seeds
-        self._rng = rng
         self._watcher = self._watch()
         self._quiet_timer = self.loop.call_later(SILENCE_S, self._look_for_silence)
 
@@ -86,10 +93,19 @@ class Core:
         return view
 
     def flush_soon(self) -> None:
-        """What this turn gathers leaves at its end: tasks that are awake now come before."""
-        if not self._is_flushing:
-            self._is_flushing = True
+        """What this turn gathers leaves at its end: tasks that are awake now come before.
+
+        While many commands wait for their answers it leaves a little later, with those of the next
+        turns: small messages cost both ends more than they gain.
+        """
+        if self._is_flushing:
+            return
+        self._is_flushing = True
+        wait_s = self.router.busy * GATHER_S
+        if wait_s < GATHER_MIN_S:
             self.loop.call_soon(self._flush)
+        else:
+            self.loop.call_later(min(wait_s, GATHER_MAX_S), self._flush)
 
     def _flush(self) -> None:
         self._is_flushing = False
@@ -103,19 +119,24 @@ class Core:
         """Leave gRPC alone: no call, no channel. What waits goes on to wait, until `resume`."""
         self.is_suspended = True
         links, self._links = self._links, {}
-        unsent = {node: link.unsent for node, link in links.items()}
         await asyncio.gather(
             self._watcher.close(),
             *(link.close() for link in links.values()),
             *(one.suspend() for one in self.subscriptions),
         )
         await self._close_subscriber_channels()
-        for node, numbers in unsent.items():
-            self.router.broken(node, numbers, 0.0)
+        held, self._held = self._held, []
+        kept = [number for _, number, _ in held]
+        for node, link in links.items():  # Until it was closed it may have sent some.
+            self.router.broken(node, link.unsent + kept, 0.0)
+        self._held += [one for one in held if one[0] not in links]
 
     def resume(self) -> None:
         """Go on after `suspend`."""
         self.is_suspended = False
+        held, self._held = self._held, []
+        for node, number, data in held:
+            self._send(node, number, data)
         self._watcher = self._watch()
         for one in self.subscriptions:
             one.resume()
@@ -156,7 +177,7 @@ class Core:
         if known is not None:
             if known[0] == address:
                 return known[1]
-            self.loop.create_task(known[1].close())
+            self.keep(self.loop.create_task(known[1].close()))
         channel = open_channel(address)
         self._subscriber_channels[node] = (address, channel)
         return channel
@@ -165,6 +186,11 @@ class Core:
         channels, self._subscriber_channels = self._subscriber_channels, {}
         await asyncio.gather(*[channel.close() for _, channel in channels.values()])
 
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Until it is done: loops do not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def jitter(self, seconds: float) -> float:
         """About as long."""
         return seconds * (0.5 + self._rng.random())
@@ -172,6 +198,9 @@ class Core:
     # --- For the router.
 
     def _send(self, node: str, number: int, data: bytes) -> None:
+        if self.is_suspended:
+            self._held.append((node, number, data))
+            return
         link = self._links.get(node)
         if link is None:
             view = self.router.view

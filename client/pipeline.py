@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal  # Any: redis-py's options and re
 from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
 from redis.exceptions import RedisError
 
+from ..cluster.command import Spread
 from ..proto.requests import encode_command, encode_watched, outcome_of
 from .batch import ANYWHERE
 from .errors import TrimaranError, error_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Command = tuple[tuple[Any, ...], dict[str, Any]]
 SHOWN_CHARS = 100  # Of a command that failed.
 
+_OVER_ALL = frozenset({Spread.ALL_SHARDS, Spread.EVERYWHERE})
 _CONTROL = frozenset({"MULTI", "EXEC", "DISCARD"})
 _PLAIN = ReplyReader(3, error_of)
 
@@ -82,6 +84,8 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
 
     def __init__(self, client: Client, *, transaction: bool) -> None:
         self._client = client
+        # What is read of a watched key must not be older than the watch.
+        self._fresh = client.stale(0) if client._options.max_age_ms else client
         self.is_transaction = transaction
         self.response_callbacks = client.response_callbacks
         self.command_stack: list[Command] = []
@@ -154,7 +158,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             self.watching = False
             self._watched = []
             return True
-        return await self._client.execute_command(*args, **options)
+        return await self._fresh.execute_command(*args, **options)
 
     def multi(self) -> None:
         """From here on commands are collected, after a `watch`. Raises RedisError if it was called
@@ -180,7 +184,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         await self.reset()
 
     async def _watch(self, names: tuple[Any, ...]) -> bool:
-        client = self._client
+        client = self._fresh
         encode = client.get_encoder().encode
         keys = [encode(name) for name in names]
         core = client._home.core()
@@ -285,13 +289,13 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         return [client._reader.read(outcome_of(one)) for one in gathered.results if one]  # type: ignore[arg-type]
 
     async def _execute_separately(self, core: Core, stack: list[Command]) -> list[Any]:
-        """In order per shard. A command over several shards waits for those before it, and those
-        behind it wait for it."""
+        """In order per shard. A command over several shards, or over all, waits for those before
+        it, and those behind it wait for it."""
         replies: list[Any] = []
         start = 0
         while start < len(stack):
             end = start
-            while end < len(stack) and not self._is_split(core, stack[end]):
+            while end < len(stack) and not self._is_apart(core, stack[end]):
                 end += 1
             replies += await self._execute_run(core, stack[start:end])
             if end < len(stack):
@@ -299,8 +303,10 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             start = end + 1
         return replies
 
-    def _is_split(self, core: Core, command: Command) -> bool:
+    def _is_apart(self, core: Core, command: Command) -> bool:
         words, route = self._words(command)
+        if route.row is not None and route.row.spread in _OVER_ALL:
+            return True
         view, db = core.router.view, self._client._options.db
         assert view is not None
         return route.splits and parts_of(route, db, words, len(view.shards)) is not None
@@ -311,7 +317,8 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         view = core.router.view
         assert view is not None
         parts = parts_of(route, client._options.db, words, len(view.shards))
-        assert parts is not None
+        if parts is None:
+            return (await self._execute_run(core, [command]))[0]
         try:
             return await client._split(core, route, parts)
         except TrimaranError as error:

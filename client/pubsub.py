@@ -96,6 +96,12 @@ class PubSub:
         """As `aclose`."""
         await self.aclose()
 
+    def __del__(self) -> None:
+        """Nobody can take its messages any more: its stream ends."""
+        subscription: Subscription | None = getattr(self, "_subscription", None)
+        if subscription is not None and subscription.core is self._client._home.started:
+            subscription.abandon()
+
     async def reset(self) -> None:
         """As `aclose`."""
         await self.aclose()

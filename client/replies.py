@@ -43,8 +43,12 @@ class ReplyReader:
             text = data[start:]
             return text if self._encoding is None else text.decode(self._encoding, self._errors)
         if tag == 0x08:
-            number, _ = read_varint(data, 1)
+            number = data[1]
+            if number >= 0x80:
+                number, _ = read_varint(data, 1)
             return number >> 1 ^ -(number & 1)
+        if tag == 0x1A and data[1] < 0x80:
+            return self._status(data[2:])
         tag, start, end = next(fields(data, 0, len(data)))
         return self._value(tag, data, start, end)
 

@@ -74,15 +74,18 @@ class Router:
         send: Callable[[str, int, bytes], None],
         wake_at: Callable[[float], None],
         say: Callable[[str, bytes], None] = lambda node, data: None,
+        age_clock: Callable[[], float] | None = None,
     ) -> None:
         """`send` has a node carry out a try (its number and bytes); `wake_at` has `tick` called;
-        `say` tells a node what it need not answer."""
+        `say` tells a node what it need not answer; `age_clock` goes on while the machine sleeps."""
         self.view: TopologyView | None = None
         self.stats = RouterStats()
         self.pending = 0  # Commands that wait for an answer,
         self.pending_bytes = 0  # and their bytes.
+        self._waits = 0  # Of them, those that wait for data.
         self._config = config
         self._now = now
+        self._age_clock = age_clock or now
         self._rng = rng
         self._send = send
         self._say = say
@@ -100,6 +103,7 @@ class Router:
         self._hints: dict[int, str] = {}  # Leaders heard of since the view.
         self._down: dict[str, float] = {}  # Nodes not to be asked before then,
         self._silent: dict[str, float] = {}  # and not if there is another one.
+        self._closed: Exception | None = None  # What everything ends with from here on.
         self._steady = ""  # The node that takes what is for none in particular.
         self._turn = rng.randrange(1 << 16)  # Whose turn it is among equals.
 
@@ -142,6 +146,7 @@ class Router:
         wait_s: float = 0.0,
         asks_for_turn: bool = False,
         turn: int = 0,
+        is_behind_others: bool = False,
     ) -> Batch:
         """An empty one, to be filled and submitted. With `wait` it waits for data, at most
         `wait_s`, and that is its command, for as many seconds as are left."""
@@ -154,11 +159,17 @@ class Router:
             until=now + wait_s,
             asks_for_turn=asks_for_turn,
             turn=turn,
+            is_behind_others=is_behind_others,
             is_write=is_write,
             is_atomic=is_atomic,
             stale_ms=0 if is_write else stale_ms,
             watched=watched,
         )
+
+    @property
+    def busy(self) -> int:
+        """Commands that are being answered: those that wait for data are not."""
+        return self.pending - self._waits
 
     @property
     def has_gathered(self) -> bool:
@@ -172,22 +183,28 @@ class Router:
 
     def submit(self, batch: Batch) -> None:
         """Bring a batch to its shard; each of its sinks is told, sooner or later."""
-        config = self._config
-        limit = ""
-        if self.pending + len(batch.commands) > config.pending_max:
-            limit = f"pending_max = {config.pending_max} commands"
-        elif self.pending_bytes + batch.size > config.pending_bytes_max:
-            limit = f"pending_bytes_max = {config.pending_bytes_max} bytes"
-        if limit:
+        refusal = self._closed or self._refusal(batch)
+        if refusal is not None:
             self.stats.not_applied += len(batch.commands)
             batch.is_done = True
-            batch.fail(NotApplied(f"{limit} of this client wait for an answer already"))
+            batch.fail(refusal)
             return
         self.stats.commands += len(batch.commands)
         self.pending += len(batch.commands)
         self.pending_bytes += batch.size
+        self._waits += batch.wait is not None
         self._put_on_agenda(batch.deadline, batch)
         self._dispatch(batch)
+
+    def _refusal(self, batch: Batch) -> Exception | None:
+        config = self._config
+        if self.pending + len(batch.commands) > config.pending_max:
+            limit = f"pending_max = {config.pending_max} commands"
+        elif self.pending_bytes + batch.size > config.pending_bytes_max:
+            limit = f"pending_bytes_max = {config.pending_bytes_max} bytes"
+        else:
+            return None
+        return NotApplied(f"{limit} of this client wait for an answer already")
 
     def _dispatch(self, batch: Batch) -> None:
         if batch.is_done:
@@ -202,10 +219,11 @@ class Router:
         number = self._next_number
         self._next_number += 1
         now = self._now()
-        data = batch.encode(number, now)
+        age_now = self._age_clock()
+        data = batch.encode(number, now, age_now)
         session = batch.session
         if session is not None and not session.id and session.opening_since is None:
-            session.opening_since = now
+            session.opening_since = age_now
         self._in_flight[number] = (batch, batch.start, now)
         batch.numbers[number] = node
         self.stats.batches += 1
@@ -264,7 +282,8 @@ class Router:
         view = self.view
         assert view is not None
         known = view.nodes.get(self._steady)
-        if known is None or not known.is_reachable or self._is_down(known.name):
+        is_silent = self._silent.get(self._steady, 0.0) > self._now()
+        if known is None or is_silent or not known.is_reachable or self._is_down(known.name):
             self._steady = self.nearest(view.nodes) or ""
         return self._steady or None
 
@@ -286,6 +305,9 @@ class Router:
                 return False
             batch.session = session
             batch.sequence = session.take(len(batch.commands))
+        if session.may_have_ended(self._age_clock()):
+            self._session_lost(batch)
+            return False
         return True
 
     def _opened(self, batch: Batch, session_id: int) -> None:
@@ -439,11 +461,22 @@ class Router:
             if batch.is_done or batch.shard == ANYWHERE or batch.stale_ms:
                 continue
             leader = view.shards[batch.shard].leader
-            if leader and leader not in batch.numbers.values() and not self._is_down(leader):
+            if leader in batch.numbers.values() or leader not in view.nodes:
+                continue
+            if not self._is_down(leader):
                 batch.is_uncertain = True
                 self.stats.retries += 1
+                if batch.turn:
+                    self._forget_tries(batch)
                 if self._has_session(batch):
                     self._try(batch, leader)
+
+    def _forget_tries(self, batch: Batch) -> None:
+        """Who tried to take something in its turn may be told of nothing by a leader that did not
+        ask its log; that must not count beside another try, which may take it."""
+        for number in batch.numbers:
+            self._in_flight.pop(number, None)
+        batch.numbers.clear()
 
     # --- Time.
 
@@ -522,6 +555,7 @@ class Router:
         batch.is_done = True
         self._parked.pop(batch, None)
         if batch.wait is not None:
+            self._waits -= 1
             for number, node in batch.numbers.items():
                 self._say(node, encode_cancel(number))
         self.pending -= len(batch.sinks)
@@ -548,8 +582,9 @@ class Router:
         }
 
     def close(self, error: Exception, unknown: Exception) -> None:
-        """Nothing more is sent: what waits ends with `error`, or where it may have been applied
-        with `unknown`."""
+        """Nothing more is sent: what waits, or comes, ends with `error`, or where it may have been
+        applied with `unknown`."""
+        self._closed = error
         self.flush()
         waiting = {batch: None for batch, *_ in self._in_flight.values()}
         waiting.update(self._parked)

@@ -48,6 +48,13 @@ class Session:
         """Whether the shard would have to keep too many replies behind one slow answer."""
         return self._next - self.floor >= WINDOW_MAX
 
+    def may_have_ended(self, now: float) -> bool:
+        """Whether it may have been opened, used and ended since we began to ask: then it would be
+        opened once more, and what was done under it would be done again. Only if nobody was here
+        for long: a command's time is a fraction of a session's."""
+        since = self.opening_since
+        return not self.id and since is not None and (now - since) * 2000 > self._timeout_ms
+
     def field(self, sequence: int, now: float) -> bytes:
         """How a batch that begins at `sequence` names it."""
         since = self.opening_since

@@ -245,7 +245,7 @@ def table(status: Status) -> str:
                 f"{node.host}:{node.port}",
                 "yes" if node.is_up else "NO",
                 str(leads.count(node.name)),
-                _size(node.memory_bytes),
+                size(node.memory_bytes),
             )
             for node in status.nodes
         ]
@@ -277,7 +277,8 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _size(count: int | None) -> str:
+def size(count: int | None) -> str:
+    """Bytes as people read them."""
     if count is None:
         return "-"
     size, unit = float(count), "B"

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from importlib import import_module
@@ -25,16 +26,26 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .client import Home
+    from .core import Core
     from .pipeline import Pipeline
     from .router import RouterStats
     from .sync_channels import SyncPubSub, SyncStream
     from .topology import TopologyView
+
+QUIET_S = 0.02  # From the last call of gRPC to a fork.
+SETTLE_S = 0.1  # Between going on after a fork and stopping for the next one.
 
 T = TypeVar("T")
 
 
 async def _next_of(found: AsyncIterator[T]) -> T:
     return await anext(found)
+
+
+async def _suspended(core: Core) -> None:
+    await core.suspend()
+    # What gRPC still has to say to the loop of calls that are closed keeps them alive.
+    await asyncio.sleep(QUIET_S)
 
 
 class LoopThread:
@@ -50,26 +61,36 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._pid = 0
+        self._calls: set[object] = set()  # Those that wait for what they run.
+        self._resumed_at = 0.0
         self.is_paused = False
         _THREADS.add(self)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises, from the loop."""
-        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        call = object()
+        self._calls.add(call)  # First, so that whoever forks now knows that somebody waits.
         try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # KeyboardInterrupt while it waits: nobody wants it any more.
-            raise
+            future = asyncio.run_coroutine_threadsafe(work, self._started())
+            try:
+                return future.result()
+            except BaseException:
+                future.cancel()  # KeyboardInterrupt while it waits: nobody wants it any more.
+                raise
+        finally:
+            self._calls.discard(call)
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._pid != os.getpid():
+        if self._loop is None or self.is_paused or self._pid != os.getpid():
             if self._pid != os.getpid():
                 self._lock = threading.Lock()  # In a child it may be held by nobody that is left.
                 self._loop = None
+                self.is_paused = False
             with self._lock:
                 if self._loop is None:
                     self._start()
+                elif self.is_paused:
+                    self._go_on()
         assert self._loop is not None
         return self._loop
 
@@ -108,7 +129,10 @@ class LoopThread:
         """End it, if it was started in this process."""
         if self._is_running:
             self._halt().close()
+        elif self._loop is not None and self.is_paused and self._pid == os.getpid():
+            self._loop.close()
         self._loop = self._thread = None
+        self.is_paused = False
 
     # --- Forks.
 
@@ -117,17 +141,29 @@ class LoopThread:
         core = self._home.started
         is_another = threading.current_thread() is not self._thread
         if self._is_running and core is not None and is_another:
-            self.run(core.suspend())
+            # A connection that is not made yet when it is closed keeps gRPC's threads busy.
+            time.sleep(max(0.0, self._resumed_at + SETTLE_S - time.monotonic()))
+            self.run(_suspended(core))
             self._halt()
             self.is_paused = True
 
     def resume(self) -> None:
-        """Behind a fork, in the parent."""
+        """Behind a fork, in the parent: go on if somebody waits, otherwise with the next command.
+        So who forks one worker after the other pauses once."""
         core = self._home.started
-        if self.is_paused and self._loop is not None and core is not None:
-            self.is_paused = False
-            self._loop.call_soon(core.resume)
-            self._serve(self._loop)
+        if self.is_paused and core is not None and (self._calls or core.subscriptions):
+            with self._lock:
+                if self.is_paused:
+                    self._go_on()
+
+    def _go_on(self) -> None:
+        core = self._home.started
+        assert core is not None
+        assert self._loop is not None
+        self._resumed_at = time.monotonic()
+        self._loop.call_soon(core.resume)
+        self._serve(self._loop)
+        self.is_paused = False
 
 
 _THREADS: weakref.WeakSet[LoopThread] = weakref.WeakSet()

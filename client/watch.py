@@ -91,7 +91,9 @@ class Watcher:
             except TimeoutError:
                 reason = LinkBroken(f"no answer within {CONNECT_S:g} s")
             except asyncio.CancelledError:
-                if self._task is None:
+                # By us or by the end of the loop; else it is the call that was ended. No name for
+                # the task here: its frame would hold the channel until the next collection.
+                if self._task is None or self._task.cancelling():
                     raise
                 reason = LinkBroken("it was silent")
             log.debug("watch_ended node=%s reason=%s", self.node, reason)

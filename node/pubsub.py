@@ -47,6 +47,7 @@ _MESSAGE, _LISTENERS, _FORGET, _MARK, _SEEN, _BUSY = range(6)
 PLACES_MAX = 10_000  # Channels of which it is known where their messages go,
 PLACE_BYTES_MAX = 256  # with names that long.
 TELL_AGAIN_NS = 100_000_000  # When there was no room to tell a peer who listens.
+EARLY_NS: Final = 50_000_000  # Timers are by less than that.
 TOLD_AT_ONCE: Final = 256  # Subscribers, before others have their turn.
 MARK_WAIT_NS = 1_000_000_000  # A peer that is up and says nothing for so long is not waited for.
 
@@ -345,7 +346,7 @@ class PubSub:
             self._mark += 1
             self._post_to_all((_MARK, self._mark))
             self._confirming.append(_Confirming(self._mark, compiled, until_ns, confirm))
-            self._loop.call_later(MARK_WAIT_NS, self._confirm)
+            self._loop.call_later(MARK_WAIT_NS, self._confirm_late)
         elif self._confirming:
             # Behind those who came before: one of their names may be ours too.
             last = self._confirming[-1]
@@ -386,6 +387,14 @@ class PubSub:
                 return
             self._confirming.popleft()
             first.confirm()
+
+    def _confirm_late(self) -> None:
+        """A timer may be a little early: then again, or it would wait for whatever comes next."""
+        self._confirm()
+        if self._confirming:
+            left_ns = self._confirming[0].until_ns - self._now_ns()
+            if 0 < left_ns <= EARLY_NS:
+                self._loop.call_later(left_ns, self._confirm_late)
 
     def unsubscribe(self, client: Subscriber, kind: Kind, name: bytes) -> bool:
         """Stop listening; whether it did."""

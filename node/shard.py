@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 1 << 20  # An entry with a request of that size is packed in parts.
 ENTRY_COST = 32  # Bytes of log an entry is counted beside its data.
+# Entries committed and not applied, past which a leader proposes no more: another one could not be
+# answered sooner, and of what still waits it can be said for sure that it was not applied.
+UNAPPLIED_MAX = 4
 ENDLESS = 1 << 60  # A quota nobody uses up.
 DONE = object()  # What a generator gives that has nothing left to do.
 WAIT = b"_WAIT"  # _WAIT index: a read, alone in its request; see `_saved_by`.
@@ -206,7 +209,7 @@ class Shard:
 
         Called when the engine's gate is open.
         """
-        if not self._inbox or not self.can_propose:
+        if not self._inbox or not self.can_propose or len(self._committed) >= UNAPPLIED_MAX:
             return None
         requests = self._take_from_inbox()
         if not requests:

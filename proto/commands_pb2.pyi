@@ -26,7 +26,7 @@ class Fragment(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., is_last: bool = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("id", "database", "timeout_ms", "is_leader_only", "is_atomic", "commands", "sessions", "stale_ms", "watched", "asks_for_turn", "turn")
+    __slots__ = ("id", "database", "timeout_ms", "is_leader_only", "is_atomic", "commands", "sessions", "stale_ms", "watched", "asks_for_turn", "turn", "is_behind_others")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Batch(_message.Message):
     WATCHED_FIELD_NUMBER: _ClassVar[int]
     ASKS_FOR_TURN_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
+    IS_BEHIND_OTHERS_FIELD_NUMBER: _ClassVar[int]
     id: int
     database: int
     timeout_ms: int
@@ -49,7 +50,8 @@ class Batch(_message.Message):
     watched: _containers.RepeatedCompositeFieldContainer[Watched]
     asks_for_turn: bool
     turn: int
-    def __init__(self, id: _Optional[int] = ..., database: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_leader_only: bool = ..., is_atomic: bool = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., stale_ms: _Optional[int] = ..., watched: _Optional[_Iterable[_Union[Watched, _Mapping]]] = ..., asks_for_turn: bool = ..., turn: _Optional[int] = ...) -> None: ...
+    is_behind_others: bool
+    def __init__(self, id: _Optional[int] = ..., database: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., is_leader_only: bool = ..., is_atomic: bool = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ..., sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., stale_ms: _Optional[int] = ..., watched: _Optional[_Iterable[_Union[Watched, _Mapping]]] = ..., asks_for_turn: bool = ..., turn: _Optional[int] = ..., is_behind_others: bool = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("args",)

@@ -195,6 +195,8 @@ def size_of_reply(reply: object) -> int:
     match reply:
         case bytes():
             return len(reply) + 8
+        case Status() | int() | None:
+            return 32
         case list() | tuple():
             sizes = [len(one) + 8 if type(one) is bytes else size_of_reply(one) for one in reply]
             return sum(sizes) + 8

@@ -18,19 +18,24 @@ from .execute import Malformed, varint
 REPLY, NOT_APPLIED, UNKNOWN = 0x0A, 0x12, 0x1A  # What a result begins with: its outcome's field.
 
 _FIXED = struct.Struct("<Q")
-_HEADS: Final = [b"\x0a" + bytes([length]) for length in range(0x80)]  # Of a short argument.
+_HEADS: Final = [b"\x0a" + bytes([length]) for length in range(0x80)]  # Of a short argument,
+_COMMAND_HEADS: Final = [b"\x32" + bytes([length]) for length in range(0x80)]  # and command.
+_FEW: Final = 16  # Arguments and their heads that are put together before their size is known,
+_SMALL_BYTES: Final = 1024  # if the last, which is the value as a rule, is no larger.
 
 
 def encode_command(args: Sequence[bytes]) -> bytes:
     """A Command, as a field of Batch."""
     parts: list[bytes] = []
-    size = 0
     for arg in args:
         length = len(arg)
-        head = _HEADS[length] if length < 0x80 else b"\x0a" + varint(length)
-        parts += (head, arg)
-        size += len(head) + length
-    return b"".join((b"\x32", varint(size), *parts))
+        parts += (_HEADS[length] if length < 0x80 else b"\x0a" + varint(length), arg)
+    size = sum(map(len, parts)) if len(parts) > _FEW or len(parts[-1]) > _SMALL_BYTES else 0
+    if size:  # What may be large is copied once.
+        return b"".join((b"\x32", varint(size), *parts))
+    body = b"".join(parts)
+    size = len(body)
+    return _COMMAND_HEADS[size] + body if size < 0x80 else b"\x32" + varint(size) + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ def encode_request(
     watched: Sequence[bytes] = (),
     asks_for_turn: bool = False,
     turn: int = 0,
+    is_behind_others: bool = False,
 ) -> bytes:
     """A Batch, as a field of ExecuteRequest; commands, session and watched as encoded here."""
     head = b"\x08%b\x10%b\x18%b" % (varint(number), varint(database), varint(timeout_ms))
@@ -92,6 +98,8 @@ def encode_request(
         head += b"\x50\x01"
     if turn:
         head += b"\x58" + varint(turn)
+    if is_behind_others:
+        head += b"\x60\x01"
     parts = (head, session, *watched, *commands)
     return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
 

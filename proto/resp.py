@@ -362,7 +362,8 @@ def _hexadecimal(digits: bytes) -> int | None:
 
 # --- Replies --------------------------------------------------------------------------------------
 
-_OK = b"+OK\r\n"
+# The texts of nearly all status replies; others are looked through first.
+_STATUSES = {text: b"+%b\r\n" % text.encode() for text in ("OK", "QUEUED", "PONG")}
 _NULL = {2: b"$-1\r\n", 3: b"_\r\n"}
 _NULL_ARRAY = {2: b"*-1\r\n", 3: b"_\r\n"}
 _BOOL = {2: (b":0\r\n", b":1\r\n"), 3: (b"#f\r\n", b"#t\r\n")}
@@ -379,13 +380,18 @@ def encode_reply(reply: Reply, protocol: int) -> bytes:
         return b"$%d\r\n%b\r\n" % (len(reply), reply)
     if type(reply) is int:
         return _SMALL[reply] if 0 <= reply < 256 else b":%d\r\n" % reply
+    if type(reply) is Status:
+        return encode_status(reply)
     if reply is None:
         return _NULL[protocol]
-    if type(reply) is Status:
-        return _OK if reply.text == "OK" else b"+%b\r\n" % _line(reply.text)
     out: list[bytes] = []
     _encode(reply, protocol, out)
     return b"".join(out)
+
+
+def encode_status(reply: Status) -> bytes:
+    """The same in any protocol."""
+    return _STATUSES.get(reply.text) or b"+%b\r\n" % _line(reply.text)
 
 
 def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
@@ -407,8 +413,8 @@ def _encode(reply: Any, protocol: int, out: list[bytes]) -> None:
         case DecimalReply(value=decimal):
             text = format_decimal(decimal).encode()
             out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
-        case Status(text=status):
-            out.append(b"+%b\r\n" % _line(status))
+        case Status():
+            out.append(encode_status(reply))
         case ErrorReply(code=code, text=error):
             out.append(b"-%b\r\n" % _line(f"{code} {error}"))
         case MapReply(pairs=pairs):
@@ -455,6 +461,10 @@ def _encode_all(replies: Sequence[Any], protocol: int, out: list[bytes]) -> None
         elif type(reply) is float:
             text = _double_text(reply)
             out.append(b",%b\r\n" % text if protocol == 3 else b"$%d\r\n%b\r\n" % (len(text), text))
+        elif type(reply) is Status:
+            out.append(encode_status(reply))
+        elif type(reply) is int:
+            out.append(b":%d\r\n" % reply)
         else:
             _encode(reply, protocol, out)
 

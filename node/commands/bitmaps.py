@@ -253,7 +253,10 @@ class _Field:
 
     def read(self, value: String) -> int:
         """The number in `value`, which has zeros behind its end."""
-        span = piece(value, self.first, self.end)
+        if isinstance(value, bytes):
+            span = value[self.first : self.end]
+        else:
+            span = piece(value, self.first, self.end)
         if len(span) < self.end - self.first:
             span = span.ljust(self.end - self.first, b"\0")
         return self._read_as_kind(int.from_bytes(span, "big") >> self._shift)
@@ -261,10 +264,12 @@ class _Field:
     def write(self, value: String, number: int) -> String:
         """`value`, which is long enough, with `number` in it; a large one is changed itself."""
         first, end, shift, mask = self.first, self.end, self._shift, self._mask
+        if isinstance(value, bytes):
+            span = int.from_bytes(value[first:end], "big") & ~(mask << shift)
+            text = (span | (number & mask) << shift).to_bytes(end - first, "big")
+            return text if len(text) == len(value) else value[:first] + text + value[end:]
         span = int.from_bytes(piece(value, first, end), "big") & ~(mask << shift)
         text = (span | (number & mask) << shift).to_bytes(end - first, "big")
-        if isinstance(value, bytes):
-            return b"%b%b%b" % (value[:first], text, value[end:])
         value.write(first, text)
         return value
 
@@ -313,16 +318,20 @@ def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     a number for each, nil for what did not fit."""
     key = args[1]
     operations = _operations(args, ctx)
-    end = max([field.end for field, _, _ in operations if field.writes], default=0)
+    if len(operations) == 1:
+        end = operations[0][0].end if operations[0][0].writes else 0
+    else:
+        end = max([field.end for field, _, _ in operations if field.writes], default=0)
     if not end:
         return _read_fields(keys, key, operations)
     value = keys.string(key)
     length = 0 if value is None else len(value)
     # Room is made for all of them first, as in Redis, even if none of them fits.
     has_grown = end > length
-    tell_new(keys, key, ctx)
-    if max(length, end) < LARGE_BYTES and not isinstance(value, LargeString):
-        bits: String = (value or b"").ljust(end, b"\0")
+    if ctx.events is not None:
+        tell_new(keys, key, ctx)
+    if length < LARGE_BYTES and end < LARGE_BYTES and not isinstance(value, LargeString):
+        bits: String = (value or b"").ljust(end, b"\0") if has_grown or value is None else value
     else:
         write_string(keys, key, value, *((end - 1, b"\0") if has_grown else (0, b"")))
         large = keys.change(key, LargeString)
@@ -342,7 +351,7 @@ def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
             bits = field.write(bits, new)
     if isinstance(bits, bytes) and (has_changed or has_grown):
         keys.put(key, bits, KEEP)
-    if has_changed:
+    if has_changed and ctx.events is not None:
         ctx.notify("$", "setbit", key)
     return replies
 

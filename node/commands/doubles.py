@@ -26,6 +26,8 @@ def parse_double(text: bytes) -> float | None:
     that no double comes near."""
     if text.isdigit() and len(text) <= _PLAIN_MAX:
         return float(int(text))
+    if len(text) <= _PLAIN_MAX and text.replace(b".", b"", 1).isdigit():
+        return float(text)
     if _SHORT(text):
         return float(text)
     value = _strtod(text)

@@ -24,10 +24,10 @@ from ..data.geohash import (
 )
 from ..data.sorted_set import SortedSet
 from ..errors import CommandError
-from .arguments import int_argument, syntax_error
-from .doubles import double_argument
+from .arguments import int_argument, not_a_float, syntax_error
+from .doubles import double_argument, parse_double
 from .sorted_set_ranges import store
-from .sorted_sets import check_reply, zadd
+from .sorted_sets import check_reply, set_score, zadd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,9 @@ def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """GEOADD key [NX|XX] [CH] longitude latitude member ...: as ZADD."""
     if len(args) == 5 and args[2].upper() not in _GEOADD_WORDS:  # What most are.
         name, key, longitude, latitude, member = args
+        if not keys.watches.watched:
+            score = float(score_of(_point(longitude, latitude)))
+            return set_score(keys, key, member, score, ctx)
         return zadd(keys, [name, key, _score(longitude, latitude), member], ctx)
     place = 2
     while place < len(args) and args[place].upper() in _GEOADD_WORDS:
@@ -71,7 +74,9 @@ def _score(longitude_text: bytes, latitude_text: bytes) -> bytes:
 
 
 def _point(longitude_text: bytes, latitude_text: bytes) -> Point:
-    longitude, latitude = double_argument(longitude_text), double_argument(latitude_text)
+    longitude, latitude = parse_double(longitude_text), parse_double(latitude_text)
+    if longitude is None or latitude is None:
+        raise not_a_float()
     if not (
         -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX
     ):

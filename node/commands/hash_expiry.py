@@ -125,9 +125,15 @@ def _expire(
             if not is_changing:
                 is_changing = True
                 value = keys.change_found(key, value)
-            codes.append(_set_expiry(value, field, at_ms, ctx))
+            if at_ms > ctx.now_ms:
+                value.expire(field, at_ms)
+                codes.append(_DONE)
+            else:
+                value.remove((field,))
+                codes.append(_REMOVED)
     if is_changing:
-        ctx.notify("h", "hdel" if _REMOVED in codes else "hexpire", key)
+        if ctx.events is not None:
+            ctx.notify("h", "hdel" if _REMOVED in codes else "hexpire", key)
         finish(keys, key, value, due_ms, ctx)
     return codes
 

@@ -15,7 +15,15 @@ from ..data.hash import HASHTABLE, Hash
 from ..data.table import Table
 from ..errors import CommandError
 from . import long_double
-from .arguments import INT_MAX, INT_MIN, int_argument, not_a_float, parse_int, syntax_error
+from .arguments import (
+    INT_MAX,
+    INT_MIN,
+    int_argument,
+    not_a_float,
+    not_an_integer,
+    parse_int,
+    syntax_error,
+)
 from .context import REPLY_BYTES_MAX
 from .scanning import scan_cursor, scan_options, scan_reply
 from .strings import tell_new
@@ -106,6 +114,8 @@ def hset(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """HSET key field value ...: how many fields are new."""
     if len(args) % 2:
         raise wrong_arity("hset")
+    if len(args) == 4:
+        return _set_one(keys, args[1], args[2], args[3], ctx)
     return _set(keys, args[1], args[2:], ctx)
 
 
@@ -123,7 +133,17 @@ def hsetnx(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.find(key, Hash)
     if value is not None and value_of(keys, key, value, args[2]) is not None:
         return 0
-    return _set(keys, key, args[2:], ctx)
+    return _set_one(keys, key, args[2], args[3], ctx)
+
+
+def _set_one(keys: Keyspace, key: bytes, field: bytes, text: bytes, ctx: Context) -> int:
+    """As `_set`, of one field: what most are."""
+    value = keys.change(key, Hash)
+    if value is None or value.next_due_ms != NEVER:
+        return _set(keys, key, (field, text), ctx)
+    if ctx.events is not None:
+        ctx.notify("h", "hset", key)
+    return value.put_one(field, text, ctx.settings)
 
 
 def _set(keys: Keyspace, key: bytes, pairs: Sequence[bytes], ctx: Context) -> int:
@@ -144,7 +164,9 @@ def _set(keys: Keyspace, key: bytes, pairs: Sequence[bytes], ctx: Context) -> in
 def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """HINCRBY key field number: the integer, `number` more now."""
     _, key, field, text = args
-    more = int_argument(text)
+    more = parse_int(text)
+    if more is None:
+        raise not_an_integer()
     value = keys.find(key, Hash)
     old = None if value is None else value_of(keys, key, value, field)
     number = 0 if old is None else parse_int(old)
@@ -157,24 +179,31 @@ def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None or value.next_due_ms != NEVER:
         _replace(keys, key, field, digits, ctx)
     else:
-        keys.change_found(key, value).put((field, digits), ctx.settings)
-    ctx.notify("h", "hincrby", key)
+        keys.change_found(key, value).put_one(field, digits, ctx.settings)
+    if ctx.events is not None:
+        ctx.notify("h", "hincrby", key)
     return number
 
 
 def hincrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """HINCRBYFLOAT key field number: the decimal number, `number` more now."""
     _, key, field, text = args
-    more = long_double.short(text)
-    if more is None:
+    more = long_double.tiny(text)
+    if more is None and long_double.short(text) is None:
         _check_increment(text)
     value = keys.find(key, Hash)
     old = None if value is None else value_of(keys, key, value, field)
-    result = long_double.short_sum(b"0" if old is None else old, more)
-    if result is None:
-        result = _long_sum(old, text)
-    _replace(keys, key, field, result, ctx)
-    ctx.notify("h", "hincrbyfloat", key)
+    number = None if more is None else long_double.tiny(b"0" if old is None else old)
+    if more is not None and number is not None:
+        result = long_double.tiny_sum(number, more)
+    else:
+        result = _sum(old, text)
+    if value is None or value.next_due_ms != NEVER:
+        _replace(keys, key, field, result, ctx)
+    else:
+        keys.change_found(key, value).put_one(field, result, ctx.settings)
+    if ctx.events is not None:
+        ctx.notify("h", "hincrbyfloat", key)
     return result
 
 
@@ -186,8 +215,11 @@ def _check_increment(text: bytes) -> None:
         raise CommandError("value is NaN or Infinity")
 
 
-def _long_sum(old: bytes | None, text: bytes) -> bytes:
+def _sum(old: bytes | None, text: bytes) -> bytes:
     """Of a field's number and an increment that is one."""
+    result = long_double.short_sum(b"0" if old is None else old, long_double.short(text))
+    if result is not None:
+        return result
     more = long_double.parse(text)
     assert more is not None
     number = 0 if old is None else long_double.parse(old)
@@ -219,10 +251,9 @@ def hdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None:
         return 0
     due_ms = value.next_due_ms
-    if len(args) == 3:
-        fields = args[2:] if args[2] in value else ()
-    else:
-        fields = [field for field in args[2:] if field in value]
+    if due_ms == NEVER and len(args) == 3:
+        return _delete_one(keys, key, value, args[2], ctx)
+    fields = [field for field in args[2:] if field in value]
     if due_ms != NEVER and keys.is_past(key, due_ms):
         fields = [field for field in fields if not is_due(keys, key, value, field)]
     if not fields:
@@ -232,6 +263,20 @@ def hdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     ctx.notify("h", "hdel", key)
     finish(keys, key, value, due_ms, ctx)
     return removed
+
+
+def _delete_one(keys: Keyspace, key: bytes, value: Hash, field: bytes, ctx: Context) -> int:
+    """As `hdel`, of a hash in which none expires."""
+    if field not in value:
+        return 0
+    value = keys.change_found(key, value)
+    value.remove_one(field)
+    if ctx.events is not None:
+        ctx.notify("h", "hdel", key)
+    if not value:
+        keys.delete(key)
+        ctx.notify("g", "del", key)
+    return 1
 
 
 # --- Reading.

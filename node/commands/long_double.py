@@ -39,8 +39,10 @@ _SHORT_MASK: Final = (1 << _SHORT_UNIT) - 1
 def short_sum(text: bytes, more: int | None) -> bytes | None:
     """What `to_text` says of the sum of two short numbers, `more` being from `short`, in a fifth of
     the time; None if there is one that is none."""
+    if more is None:
+        return None
     number = short(text)
-    if number is None or more is None:
+    if number is None:
         return None
     total = number + more
     size = abs(total)
@@ -54,6 +56,36 @@ def short_sum(text: bytes, more: int | None) -> bytes | None:
     whole, part = divmod(scaled, _TENS[DECIMALS])
     text = (b"%d.%017d" % (whole, part)).rstrip(b"0") if part else b"%d" % whole
     return b"-" + text if total < 0 and scaled else text
+
+
+_TINY_DECIMALS: Final = 6
+_TINY_BYTES: Final = 9
+_TINY_TENS: Final = tuple(10 ** (_TINY_DECIMALS - size) for size in range(_TINY_DECIMALS + 1))
+_TINY_UNIT: Final = 10**_TINY_DECIMALS
+_TINY_MAX: Final = 32 * _TINY_UNIT
+
+
+def tiny(text: bytes) -> int | None:
+    """A number that is not negative and below 32, with few decimals, in millionths; None of all
+    others, be they numbers or not."""
+    whole, _, part = text.partition(b".")
+    size = len(part)
+    if len(text) > _TINY_BYTES or size > _TINY_DECIMALS or not whole.isdigit():
+        return None
+    if size and not part.isdigit():
+        return None
+    number = int(whole + part) * _TINY_TENS[size]
+    return number if number < _TINY_MAX else None
+
+
+def tiny_sum(number: int, more: int) -> bytes:
+    """What `short_sum` says of two numbers from `tiny`, in a third of the time.
+
+    Each is rounded by 2**-60 at most and their sum, below 64, by 2**-59: all of it by less than
+    half of the last decimal that is printed. So it is the decimal sum that is printed.
+    """
+    whole, part = divmod(number + more, _TINY_UNIT)
+    return (b"%d.%06d" % (whole, part)).rstrip(b"0") if part else b"%d" % whole
 
 
 def short(text: bytes) -> int | None:

@@ -107,8 +107,10 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     is_there = target is not None and member in target
     source = keys.change_found(source_key, source)
     source.remove(member)
-    ctx.notify("s", "srem", source_key)
-    _drop_if_empty(keys, source_key, source, ctx)
+    if ctx.events is not None:
+        ctx.notify("s", "srem", source_key)
+    if not source:
+        _drop_if_empty(keys, source_key, source, ctx)
     if target is None:
         ctx.notify("n", "new", target_key)
         _add_new(keys, target_key, [member], ctx)

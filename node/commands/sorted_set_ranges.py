@@ -42,6 +42,8 @@ class Scores:
 
     def ranks_in(self, value: SortedSet) -> tuple[int, int]:
         """The rank of the first in it, and the one behind the last; no range if not ascending."""
+        if not self.is_low_out and not self.is_high_out:
+            return value.ranks_between(self.low, self.high)
         return (
             _rank_beyond(value, self.low) if self.is_low_out else value.rank_of(self.low),
             value.rank_of(self.high) if self.is_high_out else _rank_beyond(value, self.high),
@@ -318,7 +320,8 @@ def _remove(keys: Keyspace, key: bytes, wanted: Range, event: str, ctx: Context)
     start, stop = wanted.ranks_in(value)
     if start >= stop:
         return 0
-    ctx.notify("z", event, key)
+    if ctx.events is not None:
+        ctx.notify("z", event, key)
     if stop - start == len(value):
         keys.delete(key)
         ctx.notify("g", "del", key)

@@ -47,7 +47,7 @@ def zincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 
 def _add(keys: Keyspace, args: Args, ctx: Context, *, is_increment: bool) -> Reply:
-    if len(args) == 4 and not keys.watches:
+    if len(args) == 4 and not keys.watches.watched:
         return (_increment_one if is_increment else _add_one)(keys, args, ctx)
     words, pairs = _zadd_arguments(args)
     is_increment = is_increment or b"INCR" in words
@@ -81,15 +81,18 @@ def _add_key(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Conte
 
 def _add_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZADD key score member: what most are."""
-    _, key, text, member = args
-    score = _only_score(text)
+    return set_score(keys, args[1], args[3], _only_score(args[2]), ctx)
+
+
+def set_score(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Context) -> int:
+    """What ZADD key score member does while no key is watched; 1 if the member is new."""
     value = keys.change(key, SortedSet)
     if value is None:
         _add_key(keys, key, member, score, ctx)
         before = None
     else:
         before = value.put(member, score, ctx.settings)
-    if before != score:
+    if before != score and ctx.events is not None:
         ctx.notify("z", "zadd", key)
     return int(before is None)
 
@@ -108,7 +111,7 @@ def _increment_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         _add_key(keys, key, member, score, ctx)
     elif score != before:
         keys.change_found(key, value).put(member, score, ctx.settings)
-    if score != before:
+    if score != before and ctx.events is not None:
         ctx.notify("z", "zincr", key)
     return score
 
@@ -209,7 +212,7 @@ def zcard(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def zrem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZREM key member ...: how many were there."""
     key = args[1]
-    if keys.watches and not _has_any(keys.find(key, SortedSet), args[2:]):
+    if keys.watches.watched and not _has_any(keys.find(key, SortedSet), args[2:]):
         return 0  # To look at it first spares those who watch the key.
     value = keys.change(key, SortedSet)
     if value is None:

@@ -382,7 +382,11 @@ def incrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.string(key)
     if isinstance(value, LargeString):
         raise not_a_float()
-    text = long_double.short_sum(b"0" if value is None else value, long_double.short(change))
+    more = long_double.tiny(change)
+    old = None if more is None else long_double.tiny(b"0" if value is None else value)
+    text = None if more is None or old is None else long_double.tiny_sum(old, more)
+    if text is None:
+        text = long_double.short_sum(b"0" if value is None else value, long_double.short(change))
     if text is None:
         number = 0 if value is None else long_double.parse(value)
         if number is None:

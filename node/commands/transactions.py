@@ -86,6 +86,7 @@ def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Repl
         return NULL_ARRAY
     replies: list[Reply] = []
     size = 0
+    watches_misses = ctx.wants_misses
     for db, command in msgpack.unpackb(args[1], use_list=False):
         if size > REPLY_BYTES_MAX:
             replies.append(TOO_LARGE)
@@ -97,7 +98,8 @@ def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Repl
             continue
         ctx.db = db
         keys.enter(db, ctx.now_ms, is_read=is_read)
-        keys.on_miss = ctx.on_miss(command[0])
+        if watches_misses:
+            keys.on_miss = ctx.on_miss(command[0])
         try:
             reply = HANDLERS[command[0]](keys, command, ctx)
         except CommandError as error:

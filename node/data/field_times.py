@@ -30,7 +30,7 @@ class FieldTimes:
         self._times: bytes | Table[int] = _EMPTY
 
     def __len__(self) -> int:
-        return 0 if self._times == _EMPTY else len(self._all())
+        return len(self._all())
 
     @property
     def size_bytes(self) -> int:
@@ -54,7 +54,7 @@ class FieldTimes:
         if isinstance(times, Table):
             before = times.swap(field, at_ms)
             return None if before is MISSING else before
-        few = _unpack(times) if times != _EMPTY else {}
+        few = {} if times is _EMPTY else _unpack(times)
         before_ms = few.get(field)
         few[field] = at_ms
         if len(few) <= PACKED_MAX and len(field) <= PACKED_FIELD_MAX:

@@ -119,7 +119,10 @@ def score_of(point: Point) -> int:
     longitude, latitude = point
     x = int((longitude + LONGITUDE_MAX) / _WIDTH * _PLACES)
     y = int((latitude + LATITUDE_MAX) / _HEIGHT * _PLACES)
-    return _spread(x) << 1 | _spread(y)
+    # As `_spread` does it, of both.
+    high = _SPREAD[x >> 18] << 1 | _SPREAD[y >> 18]
+    middle = _SPREAD[x >> 9 & 511] << 1 | _SPREAD[y >> 9 & 511]
+    return high << 36 | middle << 18 | _SPREAD[x & 511] << 1 | _SPREAD[y & 511]
 
 
 def point_of(score: float) -> Point:

@@ -119,14 +119,23 @@ class Hash:
     def put(self, pairs: Sequence[bytes], settings: Settings = DEFAULTS) -> int:
         """Set fields to values, given in turn; how many of them are new."""
         if len(pairs) == 2:
-            field, value = pairs
-            longest = max(len(field), len(value))
-            added = self._put_one(field, value)
-        else:
-            longest = max(map(len, pairs))
-            added = self._put_several(pairs, longest)
+            return self.put_one(pairs[0], pairs[1], settings)
+        longest = max(map(len, pairs))
+        added = self._put_several(pairs, longest)
         if self.encoding is not HASHTABLE and (
             longest > settings.hash_max_listpack_value
+            or (added and len(self) > settings.hash_max_listpack_entries)
+        ):
+            self.encoding = HASHTABLE
+        return added
+
+    def put_one(self, field: bytes, value: bytes, settings: Settings) -> int:
+        """As `put`, of one field."""
+        added = self._put_one(field, value)
+        longest = settings.hash_max_listpack_value
+        if self.encoding is not HASHTABLE and (
+            len(value) > longest
+            or len(field) > longest
             or (added and len(self) > settings.hash_max_listpack_entries)
         ):
             self.encoding = HASHTABLE
@@ -216,6 +225,14 @@ class Hash:
             self.persist(removed)
         return len(removed)
 
+    def remove_one(self, field: bytes) -> None:
+        """Remove a field that is there."""
+        at = _find(self._packed, field) if self._table is None and self._times is None else 0
+        if at:
+            self._packed = _without(self._packed, field, at)
+        else:
+            self.remove((field,))
+
     def _remove_packed(self, fields: Iterable[bytes]) -> list[bytes]:
         removed = []
         for field in fields:
@@ -244,8 +261,8 @@ class Hash:
         before_ms = self._times.set(field, at_ms)
         if before_ms == self.next_due_ms and self._times.are_few:
             self.look_for_due()
-        else:
-            self.next_due_ms = min(self.next_due_ms, at_ms)
+        elif at_ms < self.next_due_ms:
+            self.next_due_ms = at_ms
         if self.encoding is LISTPACK:
             self.encoding = LISTPACK_EX
 

@@ -49,6 +49,7 @@ from .watches import COMMAND_BITS, Watches
 __all__ = ["INTERNAL_DB", "KEEP", "ExpiryPending", "Keyspace", "KeyspaceCut"]
 
 _SLOT_MASK = SLOTS - 1
+_NO_KEY: Final = bytes(bytearray(b"no key"))  # An object that no command can name.
 INTERNAL_DB = 255  # What the package itself keeps; no client can select it, FLUSHALL spares it.
 
 T = TypeVar("T")
@@ -93,11 +94,11 @@ class Keyspace:
         self._types = types
         self._databases = Databases(types)
         self._database = self._databases.enter(0)
-        # The key that was looked up last and where it lies: a command asks for one several times,
-        # by the same object.
-        self._key = b""
-        self._slot: int = slot_of(b"")
-        self._bucket = self._database.bucket(b"")
+        # The two keys that were looked up last and where they lie: a command asks for one several
+        # times, by the same object.
+        self._key = self._key_before = _NO_KEY
+        self._slot = self._slot_before = 0
+        self._bucket = self._bucket_before = self._database.bucket(b"")
         self._now_ms = 0
         self._is_read = True
         # Where somebody waits for data: whether anybody does for a key of a database; and what was
@@ -147,16 +148,23 @@ class Keyspace:
         self._forget_place()
 
     def _forget_place(self) -> None:
-        """The key that was looked up last may lie elsewhere now."""
-        self._look_up(b"")
+        """The keys that were looked up last may lie elsewhere now."""
+        self._key_before = self._key = _NO_KEY  # No other is this object.
 
     def _look_up(self, key: bytes) -> Bucket:
-        """The bucket that `key` is in, or would be; remembered."""
+        """The bucket that `key` is in, or would be; remembered, and so is the one before."""
+        if key is self._key_before:  # Commands on two keys go to and fro.
+            self._key, self._key_before = key, self._key
+            self._slot, self._slot_before = self._slot_before, self._slot
+            self._bucket, self._bucket_before = self._bucket_before, self._bucket
+            return self._bucket
         # As `slot_of`, without a call for a key that has no tag.
         number = crc_hqx(key, 0) & _SLOT_MASK if key.find(b"{") < 0 else slot_of(key)
         slot = self._database.slots[number]
         if type(slot) is Directory:
             slot = slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]
+        self._key_before, self._slot_before = self._key, self._slot
+        self._bucket_before = self._bucket
         self._key = key
         self._slot = number
         self._bucket = slot  # type: ignore[assignment]  # mypy does not narrow by `type() is`.
@@ -456,6 +464,7 @@ class Keyspace:
     def change_found(self, key: bytes, value: T) -> T:
         """As `change`, for the value that was just found at `key`, by any of the ways to read."""
         bucket = self._bucket if key is self._key else self._look_up(key)
+        assert bucket.values[key] is value, "it was changed or removed meanwhile"
         assert not self._is_read, "a command that is flagged as a read writes"
         # As `_begin_write`, without a call: most commands that write to a collection come by here.
         opened = self._opened
@@ -543,9 +552,12 @@ class Keyspace:
         self._database.drop_expiry(self._bucket_to_write(key), key)
 
     def expires_inside(self, key: bytes) -> None:
-        """What is inside of `key`, which exists, may come due at another time than before."""
-        bucket = self._bucket_to_write(key)
-        self._look_inside(bucket, key, bucket.values[key])
+        """What is inside of `key`, whose value was given out to be changed by this command, may
+        come due at another time than before."""
+        bucket = self._bucket if key is self._key else self._look_up(key)
+        value = bucket.values[key]
+        assert value is self._opened, "it was not given out to be changed"
+        self._look_inside(bucket, key, value)
 
     def flush(self, db: int | None = None) -> None:
         """Remove every key of a database, or of all that clients can select."""
@@ -604,7 +616,8 @@ class Keyspace:
         if next_due_ms is None and bucket.inside is None:
             return
         at_ms = NEVER if next_due_ms is None else next_due_ms(value)
-        bucket.look_inside(key, at_ms)
+        if at_ms != NEVER or bucket.inside is not None:
+            bucket.look_inside(key, at_ms)
         if at_ms < bucket.next_due_ms:
             self._database.schedule(bucket, at_ms)
 

@@ -34,9 +34,10 @@ REPLIES_MAX = 65_536  # Of one session.
 SESSION_BYTES_MAX = 32 << 20
 SHARD_BYTES_MAX = 64 << 20  # Over it the session unused for longest is ended.
 IDLE_MS = 60_000  # With SESSIONS_MAX open, one unused for so long is ended for a new one.
-ENDED_MAX = 1000  # Of those ended before their time, so many are remembered one by one.
+ENDED_MAX = 1000  # Of those that have ended, so many are remembered one by one.
 SKEW_MS = 30_000  # By how much a client's count of time and the stamps of the log may differ.
 _NTH = 48  # Bits of an index; above stands which opening of its entry a session is.
+_INDEX = (1 << _NTH) - 1
 
 SESSION_LOST = "SESSIONLOST"
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
@@ -144,6 +145,7 @@ class Sessions:
         self._replies_max = replies_max
         self._session_bytes_max = session_bytes_max
         self._shard_bytes_max = shard_bytes_max
+        self._last_id = 0  # Of what was opened last.
         self._next_expiry_ms = 0  # No session ends earlier.
         self._cut: SessionsCut | None = None
 
@@ -158,23 +160,25 @@ class Sessions:
     ) -> int:
         """Open the session the entry at `index` asks for; its id. Ends those unused for long.
 
-        The one that `client` has already is given again. Was it ended before its time, or can that
-        not be told any more, none is opened: what was done under it would be done once more.
-        `age_ms` says for how long the client has asked, by its own clock; 0: never before.
+        The one that `client` has already is given again. Has it ended, or can that not be told any
+        more, none is opened: what was done under it would be done once more. `age_ms` says for how
+        long the client has asked, by its own clock, when it asked; 0: never before.
         """
         known = self._by_client.get(client)
         if known is not None:
             return known
         is_forgotten = age_ms and stamp_ms - age_ms - SKEW_MS <= self._forgotten_ms
         if client in self._ended or is_forgotten:
-            raise CommandError("the session was ended before its time", SESSION_LOST)
+            raise CommandError("the session has ended", SESSION_LOST)
         if stamp_ms >= self._next_expiry_ms:
             self._expire(stamp_ms)
         if len(self._sessions) >= self._sessions_max:
             self._make_room(stamp_ms)
-        nth = 0
+        last = self._last_id  # Of one entry they follow each other.
+        nth = (last >> _NTH) + 1 if last & _INDEX == index else 0
         while (session_id := nth << _NTH | index) in self._sessions:
             nth += 1
+        self._last_id = session_id
         self._add(Session(session_id, timeout_ms, stamp_ms, client))
         self._next_expiry_ms = min(self._next_expiry_ms, stamp_ms + timeout_ms)
         return session_id
@@ -191,7 +195,13 @@ class Sessions:
         self._end(idlest)
 
     def _expire(self, stamp_ms: int) -> None:
-        sessions = [one for one in self if one.last_used_ms + one.timeout_ms > stamp_ms]
+        sessions: list[Session] = []
+        for one in self:
+            if one.last_used_ms + one.timeout_ms > stamp_ms:
+                sessions.append(one)
+            elif one.client:
+                self._ended[one.client] = one.last_used_ms
+        self._forget_ended()
         self._sessions = {}
         self._by_client = {}
         for session in sessions:
@@ -244,15 +254,20 @@ class Sessions:
         if session.client:
             del self._by_client[session.client]
             self._ended[session.client] = session.last_used_ms
-        if len(self._ended) > ENDED_MAX:
-            oldest = min(self._ended, key=lambda client: (self._ended[client], client))
-            self._forgotten_ms = max(self._forgotten_ms, self._ended.pop(oldest))
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """Those that were used last remain."""
+        count = len(self._ended) - ENDED_MAX
+        if count <= 0:
+            return
+        for client in sorted(self._ended, key=lambda client: (self._ended[client], client))[:count]:
+            self._forgotten_ms = max(self._forgotten_ms, self._ended.pop(client))
 
     # --- Snapshots.
 
     def records(self) -> Iterator[Session]:
-        """All state: the sessions, and with the id 0 what is known of those that were ended before
-        their time."""
+        """All state: the sessions, and with the id 0 what is known of those that have ended."""
         yield from self
         yield from self._memory_of_ended()
 

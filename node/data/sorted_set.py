@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from math import inf, nextafter
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack packs.
 
@@ -27,8 +28,9 @@ from .table import MISSING, Table, bytes_object_size, expected_size
 if TYPE_CHECKING:
     from ...cluster.settings import Settings
 
-SMALL_MAX: Final = 32  # Elements,
-SMALL_BYTES_MAX: Final = 64  # and bytes of the longest member, of what is kept packed.
+SMALL_MAX: Final = 128  # Elements,
+SMALL_BYTES_MAX: Final = 64  # bytes of the longest member,
+ROW_BYTES_MAX: Final = 4096  # and of all members and scores, of what is kept packed.
 PART_ELEMENTS: Final = CHUNK_MAX
 PART_BYTES: Final = 64 << 10
 
@@ -152,6 +154,15 @@ class SortedSet:
             return bisect_left(scores, score)
         return place_in(scores, _members_of(held), score, member)
 
+    def ranks_between(self, low: float, high: float) -> tuple[int, int]:
+        """How many elements are below `low`, and how many not above `high`."""
+        held = self._held
+        if isinstance(held, bytes):
+            scores = _scores_of(held)
+            return bisect_left(scores, low), bisect_right(scores, high)
+        end = len(self) if high == inf else held.order.rank_of(nextafter(high, inf), b"")
+        return held.order.rank_of(low, b""), end
+
     def lex_rank_of(self, member: bytes) -> int:
         """As `rank_of`, where all scores are the same; else it means little, as in Redis."""
         return self.rank_of(self.slice(0, 1)[0][1], member)
@@ -248,7 +259,11 @@ class SortedSet:
         if place >= 0:
             return self._change_small(held, place, at, score)
         count = held[0]
-        if count == SMALL_MAX or len(member) > SMALL_BYTES_MAX:
+        if (
+            count >= SMALL_MAX
+            or len(member) > SMALL_BYTES_MAX
+            or len(held) + len(member) + 2 + _WIDTH > ROW_BYTES_MAX
+        ):
             self._grow(_scores_of(held), _members_of(held))
             return self.put(member, score, settings)
         self._name(count, member, settings)
@@ -342,7 +357,11 @@ class SortedSet:
         )
         if made.is_listpack:
             scores = [made._kept(score) for score in scores]
-        if len(members) <= SMALL_MAX and longest <= SMALL_BYTES_MAX:
+        if (
+            len(members) <= SMALL_MAX
+            and longest <= SMALL_BYTES_MAX
+            and sum(map(len, members)) + (2 + _WIDTH) * len(members) < ROW_BYTES_MAX
+        ):
             members, scores = in_order(members, scores)
             made._held = _packed(array("d", scores), members)
         else:
@@ -474,8 +493,11 @@ def _with(held: bytes, member: bytes, score: float) -> bytes:
         scores = _scores_of(held)
         place = bisect_left(scores, score)
         if scores[place] == score:
-            place = place_in(scores, _members_of(held), score, member)
-        at = skip_short(held, start, place)
+            members = _members_of(held)
+            place = bisect_left(members, member, place, bisect_right(scores, score, place))
+            at = len(held) if place == count else skip_short(held, start, place)
+        else:
+            at = skip_short(held, start, place)
     score_at = 1 + _WIDTH * place
     scores_before = (_COUNTS[count + 1], held[1:score_at], _DOUBLE.pack(score))
     return b"".join((*scores_before, held[score_at:at], pack_one(member), held[at:]))

@@ -27,8 +27,8 @@ PART_MAX = (1 << 64) - 1  # Of the milliseconds, and of the sequence.
 CHUNK_ENTRIES_MAX = 1000
 CHUNK_BYTES_MAX = 64 << 10
 
-STREAM_BYTES = 276  # An empty one.
-CHUNK_BYTES = 255  # One without its entries; two numbers for its ids included.
+STREAM_BYTES = 330  # An empty one.
+CHUNK_BYTES = 340  # One without its entries; two numbers for its ids included.
 FIELD_BYTES = 48  # The name of a field beside its bytes.
 
 _LISTPACK_BYTES = 7  # Of an empty one.
@@ -116,8 +116,16 @@ class Chunk:
         ms, sequence = (id_ >> 64) - (first >> 64), id_ & PART_MAX
         more = sequence - (first & PART_MAX)
         # Flags, both parts of the id, and at its end the number of items of the entry.
-        size = 2 + _int_bytes(ms) + (2 if more == 0 else _int_bytes(more))
-        if tuple(pairs[::2]) == self.fields:
+        size = 4 if 0 <= ms <= 127 else 2 + _int_bytes(ms)
+        size += 2 if more == 0 else _int_bytes(more)
+        if len(pairs) == 2 and (pairs[0],) == self.fields:
+            value = pairs[1]
+            packed = _pack_entry((ms, sequence, value))
+            if len(value) < 64 and value[:1] not in _NUMBER_BEGINS:
+                size += len(value) + 4  # As below, at once for what most are.
+            else:
+                size += 2 + _text_bytes(value)
+        elif tuple(pairs[::2]) == self.fields:
             values = pairs[1::2]
             packed = _pack_entry((ms, sequence, *values))
             size += _texts_bytes(values) + (2 if len(values) < 125 else _int_bytes(len(values) + 3))
@@ -309,10 +317,20 @@ class Stream:
 
     # --- Writing.
 
-    def append(self, id_: int, pairs: Sequence[bytes], bytes_max: int, entries_max: int) -> None:
-        """Add an entry above all others. The bounds are of nodes, as `stream-node-max-...` say."""
+    def append(
+        self,
+        id_: int,
+        pairs: Sequence[bytes],
+        bytes_max: int,
+        entries_max: int,
+        size: int | None = None,
+    ) -> None:
+        """Add an entry above all others. The bounds are of nodes, as `stream-node-max-...` say;
+        `size` is how many bytes fields and values have, for who knows it."""
         chunks = self.chunks
-        if not chunks or chunks[-1].is_full(sum(map(len, pairs)), bytes_max, entries_max):
+        if size is None:
+            size = sum(map(len, pairs))
+        if not chunks or chunks[-1].is_full(size, bytes_max, entries_max):
             chunk = self._add_chunk(id_, pairs)
         else:
             chunk = chunks[-1]

@@ -154,9 +154,14 @@ class Blockers:
     def has(self, client: Client) -> bool:
         return client.id in self._by_client
 
-    def add(self, blocked: Blocked, client: Client, until_ns: int) -> int:
+    def new_number(self) -> int:
+        """One that nothing here has had."""
         number = self._next_number
         self._next_number += 1
+        return number
+
+    def add(self, blocked: Blocked, client: Client, until_ns: int) -> int:
+        number = self.new_number()
         self._by_number[number] = blocked
         self._by_client.setdefault(client.id, {})[number] = blocked
         if until_ns != FOREVER_NS:

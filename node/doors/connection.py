@@ -16,9 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from ...cluster.command import BLOCKING, READ, WRITE
-from ...cluster.commands import wrong_arity
-from ...proto.reply import ErrorReply, Pushes, Reply
-from ...proto.resp import Command, CommandReader, encode_reply, is_long
+from ...proto.reply import ErrorReply, Pushes, Reply, Status
+from ...proto.resp import Command, CommandReader, encode_reply, encode_status, is_long
 from ..errors import CommandError
 from ..request import Done, Outcome
 from .admission import check_admitted
@@ -217,14 +216,15 @@ class Connection(Client, asyncio.Protocol):
             self.route = route
             try:
                 if (
-                    self.transaction is not None
-                    or self.reply_mode is not _ON
+                    self.reply_mode is not _ON
                     or clients.monitors.watching
                     or clients.is_loading
                     or not self.is_authenticated
                     or self.has_subscribed
                 ):
                     reply = self._take_specially(route, args, slot, cost)
+                elif self.transaction is not None:
+                    reply = self._take_behind_multi(self.transaction, route, args, slot, cost)
                 else:
                     reply = self._start(route, args, slot, cost)
                 if reply is not STARTED:
@@ -254,7 +254,7 @@ class Connection(Client, asyncio.Protocol):
 
     def _start(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
         """Carry out one command: its reply, or STARTED when that comes through `put`."""
-        self._check_arity(route, args)
+        route.check_arity(args)
         if route.handler is None:
             args[0] = route.name
             if route.vet is not None:
@@ -282,11 +282,6 @@ class Connection(Client, asyncio.Protocol):
         self._is_held = True
         later.start(partial(self._finish_later, slot, route, args))
 
-    def _check_arity(self, route: Route, args: Command) -> None:
-        count = len(args)
-        if count != route.arity and (route.arity >= 0 or count < -route.arity):
-            raise CommandError(wrong_arity(route.row))
-
     def _count_here(self, route: Route, args: Command, reply: Reply) -> None:
         door = self.door
         # Waiting for data is no work.
@@ -309,8 +304,8 @@ class Connection(Client, asyncio.Protocol):
         """Take no further command until `release`."""
         self._is_held = True
 
-    # --- Commands of a client that is in MULTI, wants no replies or has not logged in; or that
-    # somebody monitors; or that come before the node is there.
+    # --- Commands of a client that wants no replies, listens to channels or has not logged in; or
+    # that somebody monitors; or that come before the node is there.
 
     def _take_specially(self, route: Route, args: Command, slot: int, cost: int) -> Reply | Started:
         if self.reply_mode is not _ON:
@@ -318,23 +313,29 @@ class Connection(Client, asyncio.Protocol):
             if self.reply_mode is ReplyMode.SKIP:
                 self.reply_mode = _ON
         if route.name:  # Else there is no such command: it says so itself.
-            self._check_arity(route, args)
+            route.check_arity(args)
             check_admitted(self, route)
         if self.is_monitor and route.row.flags & (READ | WRITE):
             raise CommandError("Replica can't interact with the keyspace")
         transaction = self.transaction
-        if transaction is None or route.name in UNQUEUED:
-            if self.door.clients.monitors.watching:
-                self._show(route, args)
-            is_exec = transaction is not None and route.name == b"EXEC" and len(args) == 1
-            if is_exec and transaction is not None and not transaction.is_broken:
-                self.transaction = None
-                transaction.execute(self, slot)
-                return STARTED
+        if self.door.clients.monitors.watching and (transaction is None or route.name in UNQUEUED):
+            self._show(route, args)
+        if transaction is None:
             return self._start(route, args, slot, cost)
-        if route.handler is not None and not route.name:
-            return self._start(route, args, slot, cost)  # There is no such command: it says so.
-        return transaction.queue(route, args, cost)
+        return self._take_behind_multi(transaction, route, args, slot, cost)
+
+    def _take_behind_multi(
+        self, transaction: Transaction, route: Route, args: Command, slot: int, cost: int
+    ) -> Reply | Started:
+        """Queue it, unless it ends the transaction or is no command at all."""
+        if route.name and route.name not in UNQUEUED:
+            route.check_arity(args)
+            return transaction.queue(route, args, cost)
+        if route.name == b"EXEC" and len(args) == 1 and not transaction.is_broken:
+            self.transaction = None
+            transaction.execute(self, slot)
+            return STARTED
+        return self._start(route, args, slot, cost)
 
     def _show(self, route: Route, args: Command) -> None:
         """To those who monitor; a transaction's commands when it is carried out."""
@@ -407,9 +408,10 @@ class Connection(Client, asyncio.Protocol):
 
     def put(self, slot: int, reply: Reply) -> None:
         """Give the reply of the command at `slot`; it is written when its turn comes."""
-        if is_long(reply) and self.door.clients.long_replies.take(self, slot, reply):
-            return
-        self.put_encoded(slot, reply, encode_reply(reply, self.protocol))
+        if type(reply) is Status:  # Most replies to writes are.
+            self.put_encoded(slot, reply, encode_status(reply))
+        elif not (is_long(reply) and self.door.clients.long_replies.take(self, slot, reply)):
+            self.put_encoded(slot, reply, encode_reply(reply, self.protocol))
 
     def put_encoded(self, slot: int, reply: Reply, data: bytes) -> None:
         """The same of a reply that is RESP already."""
@@ -470,7 +472,8 @@ class Connection(Client, asyncio.Protocol):
             while self.idle_lanes:  # A router may answer at once, and so refill it.
                 self.idle_lanes.pop().launch()
             if self._reader.has_stopped and not (self._held or self._is_held):
-                self._held = self._read_on()
+                self._reader.restrict(is_strict=self.needs_password)
+                self._held = self._reader.go_on()  # What came behind its log-in.
             if (
                 not self._held
                 or self._is_held
@@ -498,11 +501,6 @@ class Connection(Client, asyncio.Protocol):
             self._transport.close()
         else:
             self._pace()
-
-    def _read_on(self) -> list[Command]:
-        """What came behind the commands of a client that had to log in first."""
-        self._reader.restrict(is_strict=self.needs_password)
-        return self._reader.go_on()
 
     def _write(self) -> None:
         out = self._out

@@ -16,11 +16,13 @@ from ...cluster.routing import is_anywhere
 from ...cluster.slots import DATABASES, ShardId
 from ...proto.execute import encode_batch, encode_outcome, encode_result
 from ...proto.reply import ErrorReply, NullArray, Reply
+from ..commands.blocking import waiting_of
 from ..commands.transactions import EXEC, EXEC_RO, WATCH, pack_marks, pack_transaction
+from ..data.waiters import WaiterId
 from ..errors import CommandError, Unavailable
 from .grpc_outcomes import Refused, WatchedChanged, not_applied, unknown
 from .grpc_queue import ATOMIC, Part, ShardQueue
-from .grpc_wait import turn_of, waiting
+from .grpc_wait import NO_TURN, turn_of, waiting
 from .outcomes import HALF_APPLIED, refusal
 from .routes import ROUTES, SHARD_ROUTES, SecurityBreach, find
 from .subcommands import Later
@@ -28,16 +30,15 @@ from .transactions import ABORTED
 from .watch import WATCHED_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ...proto import commands_pb2 as pb
     from ...proto.resp import ReaderLimits
-    from ..request import Args
+    from ..request import Args, Outcome
     from .backend import DoorLimits
     from .client import Client
     from .door import Door
     from .grpc_stream import Stream
-    from .grpc_wait import Turn
     from .lane import Sink
     from .routes import Route
 
@@ -66,10 +67,10 @@ _WITHOUT_MEANING: dict[bytes, str] = {
 class BatchRun:
     """A batch under way."""
 
-    __slots__ = ("_at", "_commands", "_cost", "_is_advancing", "_is_atomic", "_is_large",
-                 "_open", "_refusal", "_results", "_sessions", "_shards", "_stream", "_watched",
-                 "asks_for_turn", "bytes", "db", "deadline_ns", "id", "may_pass_on", "now_ns",
-                 "opened", "stale_ns", "turn")  # fmt: skip
+    __slots__ = ("_at", "_commands", "_cost", "_is_advancing", "_is_atomic", "_is_behind_others",
+                 "_is_large", "_open", "_refusal", "_results", "_sessions", "_shards", "_stream",
+                 "_watched", "asks_for_turn", "bytes", "db", "deadline_ns", "id", "may_pass_on",
+                 "now_ns", "opened", "stale_ns", "turn")  # fmt: skip
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class BatchRun:
         self.id = batch.id
         self.asks_for_turn = batch.asks_for_turn
         self.turn = batch.turn
+        self._is_behind_others = batch.is_behind_others
         self.stale_ns = batch.stale_ms * 1_000_000
         self._commands = commands
         self._cost = cost + COMMAND_COST
@@ -161,10 +163,20 @@ class BatchRun:
             stats = self.door.clients.stats
             stats.answered(self._stream, commands, replies, elapsed_ns)
 
-    def take_turn(self) -> Turn | None:
-        """The turn that its request is to take, once."""
-        number, self.turn = self.turn, -1 if self.turn else 0
-        return turn_of(self._stream, number) if number > 0 else None
+    def stand(
+        self, commands: Sequence[Args], complete: Callable[[Outcome], None]
+    ) -> tuple[WaiterId | None, Callable[[Outcome], None]]:
+        """As whom its one command that would wait takes what is there: in its turn, once, or behind
+        all who wait. And what is told of it."""
+        number, self.turn = self.turn, NO_TURN
+        if len(commands) != 1 or waiting_of(commands[0]) is None:
+            return None, complete  # A leader asks a waiter for nothing else.
+        turn = turn_of(self._stream, number)
+        if turn is not None:
+            return turn.take(complete)
+        if not self._is_behind_others:
+            return None, complete
+        return WaiterId(self.door.router.name, self.door.clients.blockers.new_number()), complete
 
     def wrote_to(self, shard: ShardId) -> None:
         """A write of this batch is on its way there (WAIT asks)."""

@@ -125,9 +125,8 @@ class ShardQueue:
             request.sequence = self._sequence
             request.floor = session.floor
             self._sequence += len(part.commands)
-        turn = run.take_turn() if run.turn else None
-        if turn is not None:
-            request.waiter, request.complete = turn.take(self._complete)
+        if run.turn:
+            request.waiter, request.complete = run.stand(part.commands, self._complete)
         run.door.router.submit(request)
 
     def _complete(self, outcome: Outcome) -> None:

@@ -35,6 +35,9 @@ _NOT_ALONE = (
 )
 
 
+NO_TURN = 1  # Of a command that just does not wait.
+
+
 class BatchWords:
     """To the client of a batch."""
 

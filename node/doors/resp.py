@@ -73,6 +73,10 @@ class AnyKeyRouting:
         self, db: int, route: Route, args: Args, shard: ShardId | None, key: bytes
     ) -> tuple[ShardId, bytes]:
         """In a transaction everything is on one shard; what goes to all of them cannot be in it."""
+        if route.key_at:
+            only = shard_of(db, args[route.key_at], self._shards)
+            if shard is None or shard == only:
+                return only, b""
         self._check_databases(db, route, args)
         shards = shards_of(route.row, db, args, self._shards)
         is_sharded = not db and self._shards > 1

@@ -25,7 +25,7 @@ from ...cluster.command import (
     WRITE,
     Command,
 )
-from ...cluster.commands import COMMANDS, unknown_command, unknown_subcommand
+from ...cluster.commands import COMMANDS, unknown_command, unknown_subcommand, wrong_arity
 from ..commands.dumping import vet_restore
 from ..commands.functions import LOAD_FUNCTION
 from ..commands.transactions import EXEC, EXEC_RO
@@ -74,6 +74,12 @@ class Route:
     by_word: Mapping[bytes, Any] | None = None  # Of a container: a Route for each subcommand.
     # Looks at the arguments before they can get into a log, and may replace some (correctness A4).
     vet: Callable[[list[bytes]], None] | None = None
+
+    def check_arity(self, args: Args) -> None:
+        """Raises CommandError if these are too few words or too many."""
+        count = len(args)
+        if count != self.arity and (self.arity >= 0 or count < -self.arity):
+            raise CommandError(wrong_arity(self.row))
 
     def of(self, args: Args) -> Route:
         """Of a container: the route of the subcommand that `args` name."""

@@ -99,7 +99,7 @@ class Transaction:
 
     def _queue_data(self, route: Route, args: Args) -> None:
         door = self._client.door
-        if is_anywhere(route.row, self._db, args, door.router.shards):
+        if not route.key_at and is_anywhere(route.row, self._db, args, door.router.shards):
             self._goes_anywhere = True  # With the others, whose shard may not be known yet.
         else:
             place = door.routing.place
@@ -164,15 +164,24 @@ class Transaction:
         _Run(self).start(finish)
 
     def _joined(self, of_shard: list[Reply], local: list[Reply]) -> Reply:
+        if self._is_all_for_shard:
+            return of_shard
         rest = iter(of_shard)
         return [
             next(rest) if self.is_for_shard(route) else reply
             for (route, _), reply in zip(self._items, local, strict=True)
         ]
 
+    @property
+    def _is_all_for_shard(self) -> bool:
+        """Whether nothing is left to the door; asked when it is known that there is a shard."""
+        return len(self._commands) == len(self._items)
+
     def _run_local(self) -> list[Reply]:
         """The replies of what the door answers, without those that take a while."""
         replies: list[Reply] = []
+        if self._is_all_for_shard:
+            return replies
         _Run(self).start(replies.extend)
         return replies
 

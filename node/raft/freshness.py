@@ -5,7 +5,8 @@ answered a round that its leader began after that answer was there, no other lea
 elected before that moment; so whatever anybody was told is committed by then is not behind the
 leader's commit index, and the leader says so: "round r, up to this index". When that much is
 applied, the state here is no older than the moment. Only the follower's clock is used, and a
-message that comes late, or twice, or after the leader was replaced, still says what was true. (The
+message that comes late, or twice, or after the leader was replaced, still says what was true; but
+none may come that was sent to the process that was here before, and streams carry none. (The
 argument is that of read index, Raft dissertation §6.4, made ahead of time.)
 """
 

@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +82,7 @@ class Case:
 
     def commands(self) -> Iterator[list[bytes]]:
         """What fills one of the databases."""
-        # In no order, as keys come; the same for everybody.
-        numbers = random.Random(self.keys).sample(range(10 * self.keys), self.keys)
-        for number in numbers:
+        for number in _numbers(self.keys):
             yield from self._commands(b"key:%012d" % number, number)
 
     def _commands(self, key: bytes, number: int) -> Iterator[list[bytes]]:
@@ -105,6 +104,12 @@ class Case:
         at_a_time = AT_A_TIME if self.elements == 1 or self.what == STREAM else 1
         while some := list(islice(commands, at_a_time)):
             yield redis.sent_at_once(some), len(some)
+
+
+@cache
+def _numbers(keys: int) -> list[int]:
+    """Of keys, in no order, as they come; the same for everybody."""
+    return random.Random(keys).sample(range(10 * keys), keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,7 @@ def _measure_ours(case: Case, database: int, pipe: Connection) -> None:
     _fill(_Replicas(database), small, reader)  # What is loaded or made when it is first needed.
     copies = [_Replicas(database) for _ in range(case.copies)]
     counted = sum(one.counted for one in copies)
+    _numbers(case.keys)  # They are no part of what is measured.
     gc.collect()
     # So that holes in the memory that is there already are not where the first bytes go.
     ballast = [bytes(size) for size in range(1, 512, 16) for _ in range(2_000)]

@@ -27,6 +27,14 @@ def test_a_variable_reaches_every_node_and_status_needs_no_password(
     monkeypatch.delenv("TRIMARAN_REQUIREPASS")
     done = trimaran("status", "--url", up.urls)
     assert done.returncode == 0, done.stdout + done.stderr
+    address = ("--address", f"127.0.0.1:{up.port + 2}")
+    assert trimaran("cli", *address, "--password", "a secret", "GET", "n2").stdout == "1\n"
+    done = trimaran("cli", *address, "GET", "n2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Authentication required" in done.stderr
+    assert "TRIMARAN_PASSWORD" in done.stderr
+    monkeypatch.setenv("TRIMARAN_PASSWORD", "a secret")
+    assert trimaran("cli", *address, "GET", "n3").stdout == "1\n"
     logs = up.node_logs() + up.said
     assert "a secret" not in logs
     assert "requirepass = (set)" in (up.data / "n1" / "node.log").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import subprocess
@@ -267,9 +268,18 @@ async def test_a_node_that_is_stopped_is_left_too(
 
 async def _is_published(client: trimaran.Client) -> bool:
     try:
-        return await client.with_timeout(1.0).publish("news", "1") == 1
+        await client.with_timeout(1.0).publish("news", "1")
     except trimaran.OutcomeUnknown:
         return False
+    return True
+
+
+async def test_a_subscriber_that_is_forgotten_costs_nothing_any_more(cluster: Cluster) -> None:
+    async with trimaran.Client(*addresses(cluster)) as client:
+        await client.pubsub().subscribe("forgotten")
+        async with asyncio.timeout(PATIENCE_S):
+            while dict(await client.pubsub_numsub("forgotten"))[b"forgotten"]:
+                gc.collect()
 
 
 async def test_a_shard_channel_is_followed_at_the_leader_of_its_slot(cluster: Cluster) -> None:

@@ -8,9 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from trimaran.cluster.arguments import BLOCK, KEY, ONEOF, TOKEN, Argument
+from trimaran.cluster.command import BLOCKING
 from trimaran.cluster.command_docs import arguments_of
 
-from .pools import EDGES, drawn
+from .pools import EDGES, NO_NUMBERS, drawn
 
 if TYPE_CHECKING:
     from random import Random
@@ -87,7 +88,9 @@ class Maker:
             case 2 if 0 < at < len(words):
                 words.insert(at, words[at])
             case _ if 0 < at < len(words):
-                words[at] = random.choice(EDGES)
+                # As a time to wait most of them would be: for ever, or for longer than any test.
+                is_waiting = bool(self._row.flags & BLOCKING)
+                words[at] = random.choice(NO_NUMBERS if is_waiting else EDGES)
             case _:
                 words.append(b"x")
 

@@ -23,13 +23,17 @@ LIBRARIES = ROOT / "build" / "programs"
 TIMEOUT_S = 100.0
 
 
+def started_cluster(processes: Processes, folder: Path) -> Cluster:
+    """Three nodes that are ready."""
+    started = Cluster(processes, folder, rng=random.Random("programs"))
+    started.wait_settled()
+    return started
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Processes() as processes:
-        folder: Path = tmp_path_factory.mktemp("programs")
-        started = Cluster(processes, folder, rng=random.Random("programs"))
-        started.wait_settled()
-        yield started
+        yield started_cluster(processes, tmp_path_factory.mktemp("programs"))
 
 
 @pytest.fixture

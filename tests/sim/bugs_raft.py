@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any  # Arguments passed through.
 
+from trimaran.node.raft.freshness import Echoes, Freshness
 from trimaran.node.raft.leader import Leadership
 from trimaran.node.raft.progress import Progress
 from trimaran.node.raft.saves import Saves
@@ -160,6 +161,16 @@ def _no_unreachable(_lead: Leadership, _node: NodeId, _now: int) -> None:
     """As above."""
 
 
+def _confirmed_alone(self: Echoes, round_: int) -> None:
+    self.round, self._answered = self._answered or self.round, 0
+
+
+def _not_waiting(self: Freshness, applied_index: int) -> int | None:
+    while self._told:
+        self._at = self._told.popleft()[1]
+    return self._at
+
+
 BUGS: tuple[Bug, ...] = (
     Bug(
         "a vote leaves before it is saved",
@@ -252,5 +263,18 @@ BUGS: tuple[Bug, ...] = (
         "§8",
         "not linearizable|not finished|not answered|forgotten",
         replace(WATCHED, core=LeadsWithoutAnEmptyEntry),
+    ),
+    Bug(
+        "a state is new before it is applied",
+        "§6.4",
+        "was answered more than",
+        patches=((Freshness, "at", _not_waiting),),
+    ),
+    Bug(
+        "an answer is spoken of without a majority",  # It takes five nodes, two of them cut off.
+        "§6.4",
+        "was answered more than",
+        patches=((Echoes, "confirmed", _confirmed_alone),),
+        caught_by="test_two_of_five_do_not_take_their_state_for_new",
     ),
 )

@@ -85,6 +85,7 @@ class Rig:
     def __init__(self, seed: int = 0, **config: float) -> None:
         self.rng = Random(seed)
         self.now = 100.0
+        self.asleep_s = 0.0  # For how long the client's machine slept.
         self.leaders = [NODES[shard % 3] for shard in range(SHARDS)]
         self.terms = [1] * SHARDS
         self.shards = [ShardState() for _ in range(SHARDS)]
@@ -102,9 +103,15 @@ class Rig:
             rng=Random(seed + 1),
             send=self._send,
             wake_at=self._wake_at,
+            age_clock=lambda: self.now + self.asleep_s,
         )
 
     # --- The world.
+
+    @property
+    def log_ms(self) -> int:
+        """The time of the shards."""
+        return int((self.now + self.asleep_s) * 1000)
 
     def show(self) -> None:
         """The client is told who leads."""
@@ -190,7 +197,7 @@ class Rig:
                 self.router.answered(node, answer)
 
     def _carry_out(self, node: str, batch: pb.Batch) -> bytes:
-        now_ms = int(self.now * 1000)
+        now_ms = self.log_ms
         opened: list[tuple[int, int]] = []
         session = batch.sessions[0] if batch.sessions else None
         shard = int(batch.commands[0].args[1].partition(b":")[0])  # Keys say where they are.

@@ -202,6 +202,25 @@ def test_two_waits_of_one_command_are_not_left_behind() -> None:
     assert way.said == [("n1", [first.id])]
 
 
+def test_a_leader_of_before_that_says_nothing_was_there_is_not_heard() -> None:
+    """It need not have asked its log, and the try at the next leader may take something."""
+    way = Way()
+    outcome = Outcome()
+    batch = way.router.batch(0, 0, is_write=True, turn=1, is_behind_others=True)
+    batch.add(wait(b"BLPOP a 0").for_seconds(1.0), outcome)
+    way.router.submit(batch)
+    way.lead("n2")
+    (_, first), (_, second) = way.sent
+    assert first.is_behind_others
+    assert not second.is_behind_others
+    assert (first.turn, second.turn) == (1, 1)
+    assert first.sessions[0].sequence == second.sessions[0].sequence
+    way.answer(first, "n1")
+    assert not outcome.done()
+    way.answer(second, "n2")
+    assert outcome.done()
+
+
 def test_who_gives_up_frees_the_place_and_the_turn_it_was_told_of() -> None:
     way = Way()
     outcome, batch = way.wait(b"BLPOP a 0")

@@ -127,6 +127,24 @@ def test_a_retry_under_a_session_that_has_ended_is_unknown_and_not_sent_again(ri
     assert value_of(third) == 3
 
 
+def test_a_session_that_may_have_ended_while_the_machine_slept_is_not_opened_again() -> None:
+    rig = Rig(session_timeout_ms=60_000)
+    rig.show()
+    rig.lose_answers = 1.0
+    outcome = rig.write(0)
+    rig.run(0.005)
+    assert rig.applied(0) == 1
+    rig.asleep_s = 3600.0
+    rig.shards[0].open(pb.Session(client=7, timeout_ms=1000), rig.log_ms)  # It ends those due.
+    rig.lose_answers = 0.0
+    rig.run(2)
+    assert rig.applied(0) == 1
+    assert isinstance(outcome.error, OutcomeUnknown)
+    second = rig.write(0)
+    rig.run(1)
+    assert value_of(second) == 2
+
+
 def test_who_has_too_much_unanswered_waits(rig: Rig) -> None:
     rig.write(0)
     rig.run(0.1)
@@ -179,6 +197,22 @@ def test_what_waits_for_an_old_leader_is_asked_of_the_new_one_too(rig: Rig) -> N
     rig.run(0.1)
     assert value_of(outcome) == 2
     assert rig.applied(0) == 2
+
+
+def test_a_leader_that_is_not_among_the_nodes_is_not_asked(rig: Rig) -> None:
+    rig.write(0)
+    rig.run(0.1)
+    rig.cut.add("n1")
+    outcome = rig.write(0)
+    rig.run(0.1)
+    rig.lead(0, "n4")  # It has joined, and this view does not know it yet.
+    rig.show()
+    rig.run(0.1)
+    assert {node for node, _ in rig.sent} == {"n1"}
+    rig.lead(0, "n2")
+    rig.show()
+    rig.run(0.1)
+    assert value_of(outcome) == 2
 
 
 def test_without_a_leader_a_command_waits_for_one(rig: Rig) -> None:
@@ -275,6 +309,26 @@ def test_a_client_that_is_closed_tells_who_waits(rig: Rig) -> None:
     assert isinstance(sent.error, OutcomeUnknown)
     assert isinstance(waiting.error, ClientClosed)
     assert (rig.router.pending, rig.router.pending_bytes) == (0, 0)
+
+
+def test_nothing_is_sent_for_a_client_that_is_closed(rig: Rig) -> None:
+    # A task may have been on its way between two commands.
+    rig.write(0)
+    rig.run(0.1)
+    rig.router.close(ClientClosed("closed"), OutcomeUnknown("closed"))
+    late = rig.write(0)
+    rig.run(1)
+    assert isinstance(late.error, ClientClosed)
+    assert rig.applied(0) == 1
+
+
+def test_what_was_gathered_when_the_client_was_closed_is_not_sent(rig: Rig) -> None:
+    outcome = rig.write(0)
+    rig.router.close(ClientClosed("closed"), OutcomeUnknown("closed"))
+    rig.run(1)
+    assert isinstance(outcome.error, ClientClosed)
+    assert rig.applied(0) == 0
+    assert rig.router.pending == 0
 
 
 def test_more_than_the_limit_is_refused_and_the_rest_is_not_disturbed() -> None:

@@ -81,3 +81,19 @@ def test_without_the_library_there_is_none(*, is_installed: bool) -> None:
         print(trimaran.Client()._home.telemetry is not None)
     """)
     assert run(script) == str(is_installed)
+
+
+def test_nobody_is_told_until_the_application_says_where_to() -> None:
+    script = textwrap.dedent("""
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from trimaran.client import telemetry as module
+        from trimaran.client.router import RouterStats
+
+        telemetry = module.telemetry_of(RouterStats)
+        before = telemetry.is_heard
+        trace.set_tracer_provider(TracerProvider())
+        module._LOOK_S = telemetry._look_at = 0.0
+        print(before, telemetry.is_heard)
+    """)
+    assert run(script) == "False True"

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from trimaran.node.commands.long_double import add, parse, short, short_sum, to_text
+from trimaran.node.commands.long_double import add, parse, short, short_sum, tiny, tiny_sum, to_text
 
 
 def plus(one: str, other: str) -> str | None:
@@ -109,6 +109,25 @@ def _text_near_a_half(rng: Random) -> bytes:
     mantissa = (1 << 64 | int(rng.random() * 2**53) << 11 | 1) + int(rng.random() * 3) - 1
     number = Decimal(mantissa) / Decimal(2 ** (65 - whole_bits))
     return f"{number:f}"[: whole_bits // 3 + 18].encode()
+
+
+def test_tiny_numbers_are_added_as_all_others() -> None:
+    rng = Random(2)
+    sums = 0
+    for _ in range(5_000):
+        whole = int(rng.random() * 40)
+        decimals = int(rng.random() * 8)
+        one = b"%d" % whole
+        if decimals:
+            one += b"." + str(rng.random())[2 : 2 + decimals].encode()
+        for other in (b"0", b"31.999999", b"0.1", b"1.", b"07", b"%d.5" % whole):
+            first, second = tiny(one), tiny(other)
+            if first is not None and second is not None:
+                assert tiny_sum(first, second) == short_sum(one, short(other)), (one, other)
+                sums += 1
+    assert sums > 10_000
+    for text in (b"", b".", b".5", b"-1", b"+1", b"32", b"1e1", b"1.1234567", b"1.x", b"1.2.3"):
+        assert tiny(text) is None
 
 
 def test_short_numbers_are_added_as_all_others() -> None:

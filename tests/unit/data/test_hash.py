@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from trimaran.node.data.buckets import NEVER
-from trimaran.node.data.hash import PACKED_MAX, SCHEDULE_BYTES, Hash
+from trimaran.node.data.hash import PACKED_MAX, ROW_BYTES_MAX, SCHEDULE_BYTES, Hash
 from trimaran.node.data.keyspace import Keyspace
 
 from ...model.driver import copy_of
@@ -198,3 +198,43 @@ def test_parts_are_bounded() -> None:
         value.expire(field, 5)
     assert all(len(part) <= 2 * 1024 for part in value.parts())
     assert all(len(msgpack.packb(part)) <= 80_000 for part in value.parts())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bytes_like_those_in_front_of_fields_and_values_are_told_apart(seed: int) -> None:
+    rng = Random(seed)
+    alphabet = (b"\xc4", b"\x01", b"\x02", b"\xd9", b"a")
+
+    def word() -> bytes:
+        return b"".join([alphabet[int(rng.random() * 5)] for _ in range(int(rng.random() * 4))])
+
+    ours, model = Hash(), dict[bytes, bytes]()
+    for _ in range(2_000):
+        field, text = word(), word()
+        if rng.random() < 0.3:
+            assert ours.remove([field]) == (model.pop(field, None) is not None)
+        else:
+            assert ours.put([field, text]) == (field not in model)
+            model[field] = text
+        if len(model) > 20:
+            for one in list(model)[::2]:
+                ours.remove_one(one)
+                del model[one]
+        other = word()
+        assert ours.get(other) == model.get(other)
+        assert (other in ours) == (other in model)
+        assert list(ours.items()) == list(model.items())
+    assert ours.is_packed
+    assert list(restored(ours).items()) == list(model.items())
+
+
+def test_a_new_field_of_a_long_row_makes_it_a_table() -> None:
+    value = Hash()
+    number = 0
+    while value.is_packed:
+        value.put([b"%064d" % number, b"v" * 64])
+        number += 1
+    assert number * 132 > ROW_BYTES_MAX - 132
+    assert number * 132 < ROW_BYTES_MAX + 132
+    assert len(value) == number
+    assert value.get(b"%064d" % 0) == b"v" * 64

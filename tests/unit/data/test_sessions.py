@@ -179,6 +179,39 @@ def test_of_too_many_that_were_ended_only_who_asks_for_the_first_time_gets_a_new
     assert sessions.register(10**6, 10**9, 10**9, client=5_000, age_ms=2000)
 
 
+def test_one_that_came_to_its_end_is_not_opened_again_by_who_asks_late() -> None:
+    # Its client's machine slept with the question in its socket: it does not know how old that is.
+    sessions = Sessions()
+    sessions.register(1, 1000, 1_000, client=5)
+    sessions.register(2, 1000, 100_000, client=6)
+    assert len(sessions) == 1
+    for age_ms in (0, 127):
+        with pytest.raises(CommandError) as lost:
+            sessions.register(3, 1000, 100_000, client=5, age_ms=age_ms)
+        assert lost.value.code == "SESSIONLOST"
+
+
+def test_many_that_end_at_once_are_remembered_as_well_as_there_is_room() -> None:
+    sessions = Sessions()
+    for client in range(1, ENDED_MAX + 101):
+        sessions.register(client, 1000, 1_000 + client, client=client)
+    sessions.register(9999, 1000, 100_000, client=9999)
+    assert len(sessions) == 1
+    assert len(sessions._ended) == ENDED_MAX
+    assert min(sessions._ended) == 101
+    assert sessions._forgotten_ms == 1100
+    assert sessions.register(10_000, 1000, 100_000, client=1, age_ms=60_000)
+    with pytest.raises(CommandError):
+        sessions.register(10_001, 1000, 100_000, client=2, age_ms=69_000)
+
+
+def test_many_that_are_opened_by_one_entry_cost_no_more_than_by_many() -> None:
+    sessions = Sessions()
+    ids = [sessions.register(7, 1000, 1000, client=client) for client in range(1, 10_000)]
+    assert len(set(ids)) == len(ids)
+    assert ids[0] == 7
+
+
 def test_all_that_is_known_of_sessions_is_in_a_snapshot() -> None:
     sessions = Sessions(sessions_max=2)
     for client in range(1, ENDED_MAX + 10):

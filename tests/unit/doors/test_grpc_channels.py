@@ -260,3 +260,34 @@ async def test_a_stream_that_cannot_be_read_is_ended() -> None:
         call: grpc.aio.StreamStreamCall[Any, Any] = method()
         await call.write(b"\xff\xff")
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_silent_peer_is_not_waited_for_longer_when_a_timer_is_early() -> None:
+    class EarlyLoop(Loop):
+        def __init__(self) -> None:
+            self.timers: list[tuple[int, Callable[[], None]]] = []
+
+        def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
+            self.timers.append((delay_ns, callback))
+
+    class Nobody:
+        protocol = 2
+        is_lost = False
+
+        def push_messages(self, data: bytes, count: int) -> None: ...
+
+    now_ns = 0
+    loop = EarlyLoop()
+    pubsub = PubSub(loop, lambda: now_ns)
+    pubsub.attach(loop, lambda: ["n2"], Others(), lambda: None)  # type: ignore[list-item]  # Names.
+    done: list[bool] = []
+    pubsub.subscribe(Nobody(), CHANNEL, [b"a"], lambda: done.append(True))
+    ((delay_ns, callback),) = loop.timers
+    now_ns = delay_ns - 1_000_000
+    callback()
+    assert not done
+    delay_ns, callback = loop.timers[-1]
+    assert len(loop.timers) == 2
+    now_ns += delay_ns
+    callback()
+    assert done == [True]

@@ -247,3 +247,42 @@ async def test_what_only_reads_is_answered_and_told_no_turn() -> None:
         number, outcome = await _next(stream)
         assert number == 7
         assert not isinstance(outcome, list)
+
+
+async def test_who_only_tries_under_a_session_does_not_overtake_who_waits() -> None:
+    router = Router(1)
+    async with grpc_rig(router) as rig:
+        stream = rig.stream()
+        session = pb.Session(shard=0, id=3, sequence=5, floor=5)
+        options = {"turn": 1, "sessions": [session]}
+        await stream.send(batch(b"BLPOP jobs 0", number=1, is_behind_others=True, **options))
+        await rig.requests(1)
+        first = router.requests[0]
+        assert first.waiter is not None  # The leader looks who waits.
+        router.finish(Done([NULL_ARRAY]))
+        assert await _next(stream) == (1, NULL_ARRAY)
+        # Sent again it may have been applied: only the log knows.
+        await stream.send(batch(b"BLPOP jobs 0", number=2, **options))
+        await rig.requests(1)
+        assert router.requests[0].waiter is None
+
+
+async def test_only_a_command_that_waits_can_take_a_turn() -> None:
+    """A leader would not know what to do with another one."""
+    router = Router(1)
+    async with grpc_rig(router) as rig:
+        stream = rig.stream()
+        await stream.send(batch(b"BLPOP jobs 0", number=7, asks_for_turn=True))
+        await rig.requests(1)
+        router.finish(Done([b"jobs"]))
+        _, told = await _next(stream)
+        assert isinstance(told, list)
+        for commands in ([b"LPOP jobs"], [b"BLPOP jobs x"], [b"INCR a", b"BLPOP jobs 0"]):
+            turn = {"turn": told[1], "is_behind_others": True}
+            await stream.send(batch(*commands, number=8, **turn))
+            await rig.requests(1)
+            assert router.requests[0].waiter is None
+            router.finish(Done([NULL_ARRAY] * len(router.requests[0].commands)))
+            while router.requests:
+                router.finish(Done([NULL_ARRAY]))
+            await stream.receive()

@@ -22,6 +22,7 @@ from trimaran.node.raft.types import (
     SnapshotMeta,
 )
 from trimaran.node.request import Done, NotApplied, Unknown
+from trimaran.node.shard import UNAPPLIED_MAX
 from trimaran.node.slices import Endless, Slice
 from trimaran.proto.reply import OK
 
@@ -343,7 +344,27 @@ def test_a_due_key_met_after_leadership_was_lost_is_not_proposed_here() -> None:
     assert not lone.shard.has_waiting_writes
 
 
-# --- Entries of many commands.
+# --- Entries of many commands, and many entries.
+
+
+def test_a_leader_behind_with_applying_proposes_no_more_and_what_waits_is_surely_not_applied() -> (
+    None
+):
+    lone = Lone().lead()
+    first = [asked(f"SET k {number}") for number in range(UNAPPLIED_MAX)]
+    for one in first:
+        committed(lone, one)
+    late = asked("SET k late", deadline_ns=lone.now_ns + SECOND)
+    for one in (late, patient := asked("SET k last")):
+        lone.submit(one)
+    assert lone.shard.propose(lone.now_ns, lone.wall_ms) is None
+    lone.shard.time_out(lone.now_ns + SECOND)
+    assert isinstance(late.outcome, NotApplied)
+    lone.shard.apply_some(Few(2), lone.now_ns)
+    committed(lone)
+    finish(lone)
+    assert [one.replies for one in (*first, patient)] == [[OK]] * (UNAPPLIED_MAX + 1)
+    assert lone.keys.find(b"k", bytes) == b"last"
 
 
 def test_an_entry_takes_no_further_request_past_so_many_commands() -> None:

@@ -1,6 +1,8 @@
-"""Reads at a replica that does not lead: answered there if the state is new enough, or not at all."""
+"""Reads at a replica that does not lead: answered if its state is new enough, or not at all."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +45,7 @@ class Follower(Lone):
         words = [word.encode() for word in command.split()]
         previous = EntryId(TERM if self._index else 0, self._index)
         self._index += 1
-        data = pack_entry(CLUSTER_ID, stamp_ms, 1, [(0, b"", 0, 0, 0, words)])
+        data = pack_entry(CLUSTER_ID, stamp_ms, 1, [(0, "", 0, 0, 0, words)])
         entry = Entry(TERM, self._index, EntryKind.COMMANDS, data)
         self.receive(AppendEntries(OTHER, ME, TERM, previous, (entry,), self._index))
 
@@ -53,10 +55,7 @@ class Follower(Lone):
         self._round += 2
         beat = Heartbeat(OTHER, ME, TERM, 0, self._round - 1, is_urgent=False)
         self.receive(beat)
-        echo = Heartbeat(
-            OTHER, ME, TERM, 0, self._round, False, self._round - 1, index
-        )
-        self.receive(echo)
+        self.receive(replace(beat, round=self._round, echo=beat.round, echo_index=index))
 
     def read_stale(self, age_ms: int, *commands: str) -> Asked:
         one = asked(*commands)

@@ -202,6 +202,9 @@ class Member:
     reads: dict[int, int] = field(default_factory=dict)  # Token -> what it must at least see.
     reads_served: list[int] = field(default_factory=list)
     reads_failed: list[int] = field(default_factory=list)
+    # By its clock, when a message came: what any client may have been told by then.
+    heard: dict[int, int] = field(default_factory=dict)
+    fresh_reads: int = 0
 
     @property
     def node(self) -> NodeId:
@@ -263,6 +266,7 @@ class Cluster:
             self.checker.observe(member.replica, core)
             ready = core.ready()
             if ready is None:
+                self._check_age(member, core)
                 return
             if ready.snapshot is not None:
                 assert not sent([ready]), "an installing Ready carries nothing else"
@@ -277,6 +281,13 @@ class Cluster:
             else:
                 core.saved(ready.ticket)
                 self._put(ready.send_after_sync)
+
+    def _check_age(self, member: Member, core: RaftCore) -> None:
+        fresh_at = core.fresh_at(member.applied_index)
+        if fresh_at is not None:
+            known = member.heard[fresh_at]
+            assert member.applied_index >= known, "a state that is older than is said"
+            member.fresh_reads += 1
 
     def save(self, member: Member) -> None:
         """The disk ends the first save that waits."""
@@ -316,6 +327,8 @@ class Cluster:
         target = self.members[message.target]
         is_cut = (message.source, message.target) in self.cut or self.is_lost(message)
         if target.core is not None and not is_cut:
+            target.clock_ns += 1  # So that each has a moment of its own.
+            target.heard[target.clock_ns] = self.checker.committed_index
             target.core.receive(message, target.clock_ns)
             self.pump(target)
         if isinstance(message, InstallSnapshot):

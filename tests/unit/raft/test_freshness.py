@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from trimaran.node.raft.freshness import ROUNDS_MAX, TOLD_MAX, Echoes, Freshness
+from trimaran.node.raft.types import Heartbeat, Message, ReplicaId, Role, TimeoutNow
+
+from .replicas import HEARTBEAT_MS, Cluster, Member, role_of
 
 
 def test_a_state_is_as_new_as_the_answer_the_leader_speaks_of() -> None:
@@ -121,3 +124,69 @@ def test_a_leader_without_a_majority_makes_nothing_look_new() -> None:
     for one in echoes.values():
         one.confirmed(agreed(9))
     assert (echoes["n2"].round, echoes["n3"].round) == (before, 3)
+
+
+# --- Five replicas, of which two are cut off with a leader that does not know it yet.
+
+
+def five() -> tuple[Cluster, Member, Member]:
+    """Replica 1 leads, and is going to be cut off with 2. The cluster compares what each says of
+    the age of its state with what is committed, at every step."""
+    cluster = Cluster(5)
+    old = cluster.elect(1)
+    cluster.advance(3 * HEARTBEAT_MS)
+    return cluster, old, cluster.members[ReplicaId(2)]
+
+
+def part(cluster: Cluster, old: Member) -> None:
+    """The others elect 3 at once, as when leadership is handed over, and it commits an entry."""
+    few = {ReplicaId(1), ReplicaId(2)}
+    for one in cluster.members:
+        cluster.cut |= {(one, other) for other in cluster.members if (one in few) != (other in few)}
+    new = cluster.members[ReplicaId(3)]
+    new.up.receive(TimeoutNow(old.replica, new.replica, old.up.term), new.clock_ns)
+    cluster.pump(new)
+    cluster.settle()
+    assert role_of(new.up) is Role.LEADER
+    cluster.propose(new)
+    cluster.settle()
+    assert cluster.checker.committed_index > old.up.commit_index
+
+
+def test_two_of_five_do_not_take_their_state_for_new() -> None:
+    cluster, old, follower = five()
+    part(cluster, old)
+    parted_at = follower.clock_ns
+    for _ in range(3):
+        cluster.tick(old, HEARTBEAT_MS)
+        cluster.settle()
+    assert role_of(old.up) is Role.LEADER  # It does not know yet,
+    assert follower.up.leader == old.replica  # and is believed.
+    fresh_at = follower.up.fresh_at(follower.applied_index)
+    assert fresh_at is not None
+    assert fresh_at <= parted_at
+
+
+def test_an_answer_is_not_confirmed_by_a_round_that_others_had_answered_before_it() -> None:
+    cluster, old, follower = five()
+    late: list[Message] = []
+
+    def is_lost(message: Message) -> bool:
+        is_round = isinstance(message, Heartbeat) and message.target == follower.replica
+        late.extend([message] * is_round)
+        return is_round
+
+    cluster.is_lost = is_lost
+    cluster.tick(old, HEARTBEAT_MS)
+    cluster.settle()
+    cluster.is_lost = lambda _: False
+    parted_at = follower.clock_ns
+    part(cluster, old)
+    cluster.deliver(late[-1])
+    cluster.settle()
+    cluster.tick(old, HEARTBEAT_MS)
+    cluster.settle()
+    assert follower.up.leader == old.replica
+    fresh_at = follower.up.fresh_at(follower.applied_index)
+    assert fresh_at is not None
+    assert fresh_at <= parted_at
