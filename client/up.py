@@ -146,7 +146,7 @@ class Cluster:
                 self._say("no node is left")
                 return 1
             if not self._is_ready:
-                if any(status.is_ready for _, status in self._statuses() if status):
+                if self._all_are_ready():
                     self._is_ready = True
                     self._say_ready()
                 elif time.monotonic() >= complain_at:
@@ -164,6 +164,13 @@ class Cluster:
                 yield node, fetch(host, node.port + HTTP_OFFSET, timeout_s=1.0)
             except (OSError, http.client.HTTPException, ValueError):
                 yield node, None
+
+    def _all_are_ready(self) -> bool:
+        """Every shard has a leader, and each living node has loaded its data: what is said to be
+        ready is answered at all addresses."""
+        statuses = [status for _, status in self._statuses()]
+        have_loaded = all(status is not None and status.state == "ready" for status in statuses)
+        return have_loaded and any(status.is_ready for status in statuses if status)
 
     def _say_ready(self) -> None:
         first = self._plan.nodes[0]
