@@ -20,7 +20,7 @@ help:
 	@echo "make model SEED=7  commands beside a real Redis; SECONDS=600 DB=9 RESP=3 MEMORY=1"
 	@echo "make bench         SET and GET beside etcd; one table"
 	@echo "make bench BENCH_FLAGS=types     commands of every type beside Redis and etcd;"
-	@echo "                   so also memory, channels, expiry, layers, --help"
+	@echo "                   so also sdk, memory, channels, expiry, layers, --help"
 	@echo "make bench-pauses  the longest time a command on a million elements stops a node"
 	@echo "make bench-apply   microseconds of each write command, apply alone, beside SET's"
 	@echo "make chaos         kill -9, pauses and cuts on real processes, for minutes"

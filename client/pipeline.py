@@ -216,7 +216,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             return []
         client = self._client
         telemetry = client._home.telemetry
-        if telemetry is None:
+        if telemetry is None or not telemetry.is_heard:
             return await self._execute_all(stack, raise_on_error=raise_on_error)
         name = "MULTI" if self.is_transaction or self.explicit_transaction else "PIPELINE"
         with telemetry.operation(name, client._options.db, len(stack)):

@@ -50,6 +50,11 @@ def ran(name: str, *words: str, path: str) -> Ran:
     return done
 
 
+def test_children_that_are_forked_one_after_the_other_use_the_client(cluster: Cluster) -> None:
+    _, grpc = ports(cluster)
+    ran("forks", f"127.0.0.1:{grpc}", path="")
+
+
 def test_workers_of_gunicorn_use_a_client_that_was_made_before_the_fork(cluster: Cluster) -> None:
     _, grpc = ports(cluster)
     ran("gunicorn", f"127.0.0.1:{grpc}", path=f"{OLDEST}:{LIBRARIES}:{SCRIPTS}")

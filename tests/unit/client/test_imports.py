@@ -1,6 +1,6 @@
 """What `import trimaran; trimaran.Client()` loads: nothing of a node's, and not much.
 
-Counted, not timed: a busy machine says nothing about time. On a quiet one it takes about 0.2 s.
+Counted, not timed: a busy machine says nothing about time.
 """
 
 from __future__ import annotations
