@@ -285,7 +285,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "the log is never synced",
         "L1",
-        "disk gave back|forgotten the replica|missing",
+        "disk gave back|forgotten the replica|missing|is damaged",
         replace(WATCHED, log=NeverSyncs),
         flavours=("blackouts", "crashes"),
     ),

@@ -125,7 +125,7 @@ class ConfigClient:
     def _limit(self) -> int:
         """A value that nobody else writes."""
         if self._is_scarce:
-            return 300 + self._written * 74 % 2000 + self.number % 2
+            return 50 + self._written * 26 % 300 + self.number % 2  # Of a key or two.
         return (self._written * 1000 + self.number) << 30
 
     def _read(self, node: NodeId) -> None:
