@@ -87,9 +87,8 @@ class Home:
             pending_bytes_max=options.pending_bytes_max,
             zone=options.zone,
         )
-        if core is not None:
-            # Of a loop that is closed, or of the process this one was forked from: what hangs on it
-            # is not ours to end.
+        if core is not None and self._pid != os.getpid():
+            # Of the process this one was forked from: what hangs on it is not ours to end.
             _LEFT_BEHIND.append(core)
         self._core = Core(options.addresses, options.metadata, config)
         self._pid = os.getpid()

@@ -171,10 +171,6 @@ class Router:
         """Commands that are being answered: those that wait for data are not."""
         return self.pending - self._waits
 
-    @property
-    def has_gathered(self) -> bool:
-        return bool(self._forming)
-
     def flush(self) -> None:
         """The turn is over: what it gathered leaves."""
         forming, self._forming = self._forming, {}

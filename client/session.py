@@ -19,7 +19,6 @@ class Session:
 
     def __init__(self, shard: int, client: int, timeout_ms: int) -> None:
         self.id = 0
-        self.is_opening = False  # A batch that opens it is on its way.
         self.opening_since: float | None = None  # When the first such was sent, in seconds.
         self._shard = shard
         self._client = client
