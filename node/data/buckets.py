@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .cut import Held
 
 # What the process takes beside names and values, about; tests/unit/data/test_memory.py measures it:
-KEY_BYTES: Final = 114  # of a key: two object headers, a place in a dict, its part of a bucket,
+KEY_BYTES: Final = 122  # of a key: two object headers, a place in a dict, its part of a bucket,
 EXPIRY_BYTES: Final = 72  # and of an expiry: a number and a place in a dict.
 
 BUCKET_KEYS_MAX: Final = 84  # What a dict of 128 places takes before it doubles, less one.

@@ -131,8 +131,15 @@ def _types(directory: Path, options: argparse.Namespace) -> str:
     with Processes() as processes:
         servers = beside_redis.start(processes, directory, options.fsync)
         for load in (Shape("SET", 50, 1), Shape("SET", 256, 16)):
+            if load.clients not in options.clients:
+                continue
             for one in beside_redis.measure(
-                servers, load, kinds, rounds=options.rounds, seconds=options.seconds
+                servers,
+                load,
+                kinds,
+                rounds=options.rounds,
+                seconds=options.seconds,
+                progress=lambda text: print(text, file=sys.stderr, flush=True),
             ):
                 print(beside_redis.line(one), flush=True)
                 found.append(one)

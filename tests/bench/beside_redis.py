@@ -92,9 +92,15 @@ def start(processes: Processes, directory: Path, fsync: str) -> Servers:
 
 
 def measure(
-    servers: Servers, load: Shape, kinds: Sequence[Kind], *, rounds: int, seconds: float
+    servers: Servers,
+    load: Shape,
+    kinds: Sequence[Kind],
+    *,
+    rounds: int,
+    seconds: float,
+    progress: Callable[[str], None],
 ) -> list[Compared]:
-    """All kinds with that load, SET first."""
+    """All kinds with that load, SET first; `progress` is told of each turn."""
     found = [Compared(kind, replace(load, op=kind.name)) for kind in (SET, *kinds)]
     sample = _sampler(seconds)
     for _ in range(rounds):
@@ -105,6 +111,10 @@ def measure(
             one.ours.append(sample(servers.ours, one.shape))
             one.redis.append(sample(servers.redis, one.shape))
             one.etcd.append(put)
+            progress(
+                f"{one.kind.name}, {load.clients} clients x {load.pipeline}: "
+                f"ours {one.ours[-1].load.rate:,.0f}/s, Redis {one.redis[-1].load.rate:,.0f}/s"
+            )
     found[0].base = found[0].ours
     return found
 
