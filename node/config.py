@@ -18,10 +18,12 @@ from typing import Any  # Raw values: what a TOML file holds.
 from ..cluster.slots import SHARDS_DEFAULT, SHARDS_MAX
 from ..cluster.topology import ListenerInfo
 from .errors import ConfigError
+from .raft.lease import LEASE_MAX_NS
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 PORTS_PER_NODE = 4  # +0 RESP, +1 RESP cluster, +2 gRPC, +3 HTTP.
 PORTS_PER_LISTENER = 3  # All but HTTP.
+LEASE_MAX_MS = LEASE_MAX_NS // 1_000_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104, RUF100  # Bound, but nobody can be told to call them.
 
@@ -127,6 +129,12 @@ class Config:
         2_000, "How long a leader may be silent; each wait is up to twice this."
     )
     heartbeat_interval_ms: int = _value(100, "How often a leader says that it is there.")
+    lease_ms: int = _value(
+        250,
+        "For how long after a heartbeat nobody votes against its leader, which meanwhile reads"
+        f" without asking; at most {LEASE_MAX_MS}; 0: each read asks a majority.",
+        at_least=0,
+    )
     tick_interval_ms: int = _value(20, "How often the engine looks at its timers.")
     clock_skew_max_ms: int = _value(
         5_000, "A node whose clock is further from the majority's leads nothing."
@@ -290,12 +298,18 @@ def check(config: Config) -> list[str]:
         ("command_bytes_max", "forward_pending_bytes_max", "one command must fit"),
         ("batch_bytes", "segment_bytes", "one batch must fit"),
         ("inline_bytes_max", "command_bytes_max", "a line is a command"),
+        ("lease_ms", "election_timeout_ms", "a voter that is free of it may not campaign yet"),
     ):
         if getattr(config, less) > getattr(config, more):
             faults.append(
                 f"{less}: {getattr(config, less)} is more than {more} = "
                 f"{getattr(config, more)}, but {why}"
             )
+    if config.lease_ms > LEASE_MAX_MS:
+        faults.append(
+            f"lease_ms: {config.lease_ms} is more than {LEASE_MAX_MS}: a node that starts keeps "
+            "still for so long, since it may have promised it"
+        )
     if config.election_timeout_ms < 3 * config.heartbeat_interval_ms:
         faults.append(
             f"election_timeout_ms: {config.election_timeout_ms} is less than three times "

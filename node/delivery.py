@@ -17,7 +17,7 @@ from ..proto.channels import STREAM, encode_message
 from ..proto.resp import encode_push
 
 if TYPE_CHECKING:
-    from .pubsub import Subscriber
+    from .subscriptions import Subscriber
 
 SLICE_NS: Final = 2_000_000  # Delivering, before others have their turn.
 LOOK_EVERY: Final = 16  # Subscribers between two looks at the clock.

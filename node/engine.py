@@ -162,7 +162,11 @@ class Engine:
         else:
             self._with_reads[shard.id] = shard
             self._read_gather.arrived(len(request.commands))
-            is_in_vain = self._reads_armed_ns != NOT_ARMED and self._read_gather.is_holding
+            is_in_vain = (
+                self._reads_armed_ns != NOT_ARMED
+                and self._read_gather.is_holding
+                and not shard.core.has_lease(self._clock.now_ns())
+            )
         if not is_in_vain:
             self.wake()
 
@@ -456,7 +460,10 @@ class Engine:
                 self.wake()  # Armed again there if it was set for an earlier batch.
 
     def _start_reads(self) -> None:
-        """Reads gather while a round of any shard is out, so that rounds share their messages."""
+        """Reads gather while a round of any shard is out, so that rounds share their messages.
+        Where a lease holds there is none to wait for."""
+        if self._with_reads:
+            self._start_leased_reads()
         if not self._with_reads:
             return
         now = self._clock.now_ns()
@@ -489,6 +496,14 @@ class Engine:
                     self._reading[shard.id] = shard
             self._dirty[shard.id] = shard
         self._with_reads = {}
+
+    def _start_leased_reads(self) -> None:
+        for shard in list(self._with_reads.values()):
+            now = self._clock.now_ns()  # correctness R3: asked anew, after the commands came.
+            if shard.core.has_lease(now):
+                shard.start_reads(now)
+                self._dirty[shard.id] = shard
+                del self._with_reads[shard.id]
 
     def _arm_reads(self, opens_ns: int, now_ns: int) -> None:
         if opens_ns < self._reads_armed_ns:

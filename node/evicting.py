@@ -23,6 +23,7 @@ from ..cluster.command import GROWS
 from ..cluster.commands import COMMANDS
 from ..cluster.settings import DEFAULTS, Settings
 from ..cluster.slots import DATABASES, META_SHARD
+from .commands.functions import LOAD_FUNCTION
 from .commands.internal import EVICT, OUT_OF_MEMORY, WHEN_FULL
 from .commands.transactions import EXEC
 from .data.uses import TICKS_PER_S, Kind, Uses
@@ -46,7 +47,8 @@ HOLD_MAX_NS: Final = 1_000_000_000
 LOOK_EVERY_NS: Final = 1_000_000  # To add up the memory of all shards takes a while, too.
 ROUND_MAX_NS: Final = 100_000_000  # A round is not waited for longer: there may be no quorum.
 
-GROWING: Final = frozenset(name for name, row in COMMANDS.items() if row.flags & GROWS)
+_ROWS: Final = [row for top in COMMANDS.values() for row in (top, *top.subcommands)]
+GROWING: Final = frozenset([LOAD_FUNCTION, *(row.name for row in _ROWS if row.flags & GROWS)])
 # They run, and refuse inside of them what would grow.
 SCRIPTS: Final = frozenset({b"EVAL", b"EVALSHA", b"FCALL"})
 

@@ -277,6 +277,7 @@ class Node:
                 append_bytes_max=config.append_bytes_max,
                 inflight_appends_max=config.inflight_appends_max,
                 uncommitted_bytes_max=config.uncommitted_bytes_max,
+                lease_ns=config.lease_ms * 1_000_000,
             ),
             restored,
             Random(self._seeds.getrandbits(64)),

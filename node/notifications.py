@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .pubsub import CHANNEL, SHARD
+from .subscriptions import CHANNEL, SHARD
 
 if TYPE_CHECKING:
     from .commands.context import Publication

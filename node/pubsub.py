@@ -7,7 +7,8 @@ known there before the next message is published there. Messages are at most onc
 was on its way to a node that is gone is lost.
 
 A node that has more to deliver than it should says so, and publishers at every node wait. Pure but
-for what it calls. Read `delivery.py` next for how its subscribers get them, and `patterns.py`.
+for what it calls. Read `elsewhere.py` next for what other nodes have told, and `delivery.py` for
+how subscribers get their messages.
 """
 
 from __future__ import annotations
@@ -15,56 +16,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol  # Any: posts hold values of several kinds.
 
 import msgpack
 
 from .delivery import WRITTEN_BYTES_MAX, Delivery, Listeners, PubSubCounters
+from .elsewhere import PLACE_BYTES_MAX, PLACES_MAX, Elsewhere
 from .patterns import Patterns
+from .subscriptions import CHANNEL, PATTERN, SHARD, Kind, Subscriber, Subscriptions
 
 if TYPE_CHECKING:
     from .delivery import Loop
     from .raft.types import NodeId
 
 
-class Kind(IntEnum):
-    """What can be subscribed to. The numbers are part of what nodes say to each other."""
-
-    CHANNEL = 0
-    PATTERN = 1
-    SHARD = 2  # A channel of its own name space, whose slot says which node serves it.
-
-
-CHANNEL, PATTERN, SHARD = Kind.CHANNEL, Kind.PATTERN, Kind.SHARD
 MESSAGE_KINDS: Final = {CHANNEL: b"message", SHARD: b"smessage"}
 
 # What is posted: a message, who listens from now on, nobody listens, a mark, and that it was seen;
 # that more waits here than should, or no longer.
 _MESSAGE, _LISTENERS, _FORGET, _MARK, _SEEN, _BUSY = range(6)
 
-PLACES_MAX = 10_000  # Channels of which it is known where their messages go,
-PLACE_BYTES_MAX = 256  # with names that long.
 TELL_AGAIN_NS = 100_000_000  # When there was no room to tell a peer who listens.
 EARLY_NS: Final = 50_000_000  # Timers are by less than that.
 TOLD_AT_ONCE: Final = 256  # Subscribers, before others have their turn.
 MARK_WAIT_NS = 1_000_000_000  # A peer that is up and says nothing for so long is not waited for.
-
-
-class Subscriber(Protocol):
-    """A client, as far as messages are concerned."""
-
-    protocol: int
-
-    @property
-    def is_lost(self) -> bool:
-        """It is gone."""
-        ...
-
-    def push_messages(self, data: bytes, count: int) -> None:
-        """Write so many messages; one that reads too slowly ends itself."""
-        ...
 
 
 class Post(Protocol):
@@ -79,34 +55,6 @@ class Post(Protocol):
 class PubSubLimits:
     waiting_bytes_max: int = 64 << 20  # Messages for one peer, or not delivered here yet.
     subscriptions_max: int = 10_000  # Of one client.
-
-
-class Subscriptions:
-    """What one client listens to."""
-
-    __slots__ = ("names",)
-
-    def __init__(self) -> None:
-        self.names: tuple[dict[bytes, None], ...] = ({}, {}, {})
-
-    @property
-    def count(self) -> int:
-        """Channels and patterns, as replies to SUBSCRIBE count them."""
-        return len(self.names[CHANNEL]) + len(self.names[PATTERN])
-
-    @property
-    def total(self) -> int:
-        return sum(map(len, self.names))
-
-
-class _Place:
-    """Where the messages of a channel go."""
-
-    __slots__ = ("count", "nodes")
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeId] = []
-        self.count = 0  # Subscribers on those.
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +83,8 @@ class PubSub:
         self._post: Post
         self._wake: Callable[[], None]
         self._here: tuple[dict[bytes, Listeners], ...] = ({}, {}, {})
-        self._elsewhere: dict[NodeId, tuple[dict[bytes, int], ...]] = {}
+        self._elsewhere = Elsewhere(now_ns, self._patterns_advanced, self._is_up)
         self._patterns_here = Patterns(now_ns, self._patterns_advanced)
-        self._patterns_elsewhere = Patterns(now_ns, self._patterns_advanced)
-        self._pattern_nodes: dict[bytes, int] = {}  # Of those, how many nodes listen to each.
-        self._places: dict[tuple[Kind, bytes], _Place] = {}
         self._matching: dict[bytes, list[tuple[bytes, Listeners]]] = {}  # Patterns, by channel.
         self._untold: set[NodeId] = set()  # Nodes that were not told all for want of room.
         self._clients: dict[Subscriber, Subscriptions] = {}
@@ -170,12 +115,15 @@ class PubSub:
         self._post = post
         self._wake = wake
 
+    def _is_up(self, node: NodeId) -> bool:
+        return self._post.is_up(node)
+
     # --- Publishing.
 
     def publish(self, kind: Kind, channel: bytes, payload: bytes) -> int:
         """Send a message to all who listen; how many they are, in the whole cluster."""
         self.counters.published += 1
-        place = self._places.get((kind, channel)) or self._find_place(kind, channel)
+        place = self._elsewhere.place(kind, channel)
         count = place.count
         if place.nodes:
             packed = [self._pack((_MESSAGE, kind, channel, payload))]
@@ -199,7 +147,7 @@ class PubSub:
         if self._has_much(1.0):
             return True
         limit = self.limits.waiting_bytes_max
-        for node in self._elsewhere:
+        for node in self._elsewhere.nodes:
             if self._post.post_bytes(node) > limit:
                 return True
             if node in self._busy and self._post.is_up(node):
@@ -232,23 +180,6 @@ class PubSub:
         if self._publishing and not self._is_releasing and not self.is_full:
             self._is_releasing = True
             self._loop.call_soon(self._release_publishers)
-
-    def _find_place(self, kind: Kind, channel: bytes) -> _Place:
-        place = _Place()
-        matching: list[bytes] = []
-        if kind is CHANNEL and self._pattern_nodes:
-            matching = list(self._patterns_elsewhere.matching(channel))
-        for node, names in self._elsewhere.items():
-            count = names[kind].get(channel, 0)
-            count += sum([names[PATTERN].get(pattern, 0) for pattern in matching])
-            if count and self._post.is_up(node):
-                place.nodes.append(node)
-                place.count += count
-        if len(self._places) >= PLACES_MAX:
-            self._places.clear()
-        if len(channel) <= PLACE_BYTES_MAX:
-            self._places[kind, channel] = place
-        return place
 
     # --- Delivery to subscribers here.
 
@@ -298,12 +229,12 @@ class PubSub:
     def _patterns_advanced(self) -> None:
         """Some of those that nothing matched until now are compiled."""
         self._matching.clear()
-        self._places.clear()
+        self._elsewhere.look_anew()
         self._answer_marks()
         self._confirm()
 
     def _answer_marks(self) -> None:
-        ready = self._patterns_elsewhere.ready
+        ready = self._elsewhere.patterns.ready
         while self._answering and self._answering[0][0] <= ready:
             _, node, mark = self._answering.popleft()
             self._post_one(node, (_SEEN, mark))
@@ -485,12 +416,12 @@ class PubSub:
                 case [0, (0 | 2) as kind, bytes(channel), bytes(payload)]:
                     self._deliver(Kind(kind), channel, payload)
                 case [1, (0 | 1 | 2) as kind, list(told)]:
-                    self._listen_elsewhere(node, Kind(kind), told)
+                    self._elsewhere.told(self._loop, node, Kind(kind), told)
                 case [2]:
                     self._forget(node)
                     self._tell_missed(f"the stream from {node} has begun anew")
                 case [3, int(mark)]:
-                    self._answering.append((self._patterns_elsewhere.added, node, mark))
+                    self._answering.append((self._elsewhere.patterns.added, node, mark))
                     self._answer_marks()
                 case [4, int(mark)]:
                     self._seen[node] = max(mark, self._seen.get(node, 0))
@@ -500,36 +431,8 @@ class PubSub:
                 case _:
                     continue  # A newer version has more to say.
 
-    def _listen_elsewhere(self, node: NodeId, kind: Kind, told: Sequence[Sequence[Any]]) -> None:
-        names = self._elsewhere.setdefault(node, ({}, {}, {}))[kind]
-        for name, count in told:
-            before = names.get(name, 0)
-            if count:
-                names[name] = count
-            else:
-                names.pop(name, None)
-            if kind is not PATTERN:
-                self._places.pop((kind, name), None)
-            elif bool(count) != bool(before):
-                self._pattern_changed(name, 1 if count else -1)
-        if kind is PATTERN:
-            self._places.clear()
-
-    def _pattern_changed(self, name: bytes, by: int) -> None:
-        """So many more nodes have somebody who listens to it."""
-        nodes = self._pattern_nodes.get(name, 0)
-        if not nodes:
-            self._patterns_elsewhere.add(self._loop, name)
-        if nodes + by:
-            self._pattern_nodes[name] = nodes + by
-        else:
-            del self._pattern_nodes[name]
-            self._patterns_elsewhere.discard(name)
-
     def _forget(self, node: NodeId) -> None:
-        for name in self._elsewhere.pop(node, ({}, {}, {}))[PATTERN]:
-            self._pattern_changed(name, -1)
-        self._places.clear()
+        self._elsewhere.forget(self._loop, node)
         self._note_busy(node, is_busy=False)
 
     def _note_busy(self, node: NodeId, *, is_busy: bool) -> None:
@@ -549,7 +452,7 @@ class PubSub:
             self._seen.pop(node, None)
             self._untold.discard(node)
         self._tell_again(node)
-        self._places.clear()
+        self._elsewhere.look_anew()
         self._confirm()
         self._room_made()
 
@@ -573,7 +476,7 @@ class PubSub:
         """The names that somebody listens to."""
         found = {name: None for name, one in self._here[kind].items() if one.members}
         if is_everywhere:
-            for names in self._names_elsewhere():
+            for names in self._elsewhere.names():
                 found.update(dict.fromkeys(names[kind]))
         return found
 
@@ -582,20 +485,13 @@ class PubSub:
         listeners = self._here[kind].get(name)
         count = 0 if listeners is None else len(listeners.members)
         if is_everywhere:
-            count += sum([names[kind].get(name, 0) for names in self._names_elsewhere()])
+            count += sum([names[kind].get(name, 0) for names in self._elsewhere.names()])
         return count
-
-    def _names_elsewhere(self) -> Iterator[tuple[dict[bytes, int], ...]]:
-        for node, names in self._elsewhere.items():
-            if self._post.is_up(node):
-                yield names
 
     @property
     def has_listeners(self) -> bool:
         """Whether anybody in the cluster listens to channels: else nothing need be published."""
-        if self._here[CHANNEL] or self._here[PATTERN]:
-            return True
-        return any(names[CHANNEL] or names[PATTERN] for names in self._elsewhere.values())
+        return bool(self._here[CHANNEL] or self._here[PATTERN]) or self._elsewhere.has_listeners
 
     @property
     def clients(self) -> int:

@@ -14,6 +14,7 @@ from .commands import HANDLERS
 from .commands.functions import LOAD_FUNCTION, load_unless_there
 from .commands.internal import INTERNAL_HANDLERS
 from .commands.transactions import TRANSACTION_HANDLERS
+from .commands.unnoticed import UNNOTICED_HANDLERS
 from .data.sessions import Lookup
 from .errors import CommandError
 
@@ -27,6 +28,7 @@ ALL_HANDLERS: Final[dict[bytes, Handler]] = {
     **HANDLERS,
     **INTERNAL_HANDLERS,
     **TRANSACTION_HANDLERS,
+    **UNNOTICED_HANDLERS,
     LOAD_FUNCTION: load_unless_there,
 }
 

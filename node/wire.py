@@ -95,11 +95,13 @@ def put_message(
             beat.is_urgent = message.is_urgent
             beat.echo = message.echo
             beat.echo_index = message.echo_index
+            beat.lease_ns = message.lease_ns
         case HeartbeatReply():
             answer = to.heartbeat_reply
             answer.SetInParent()
             answer.round = message.round
             answer.is_urgent = message.is_urgent
+            answer.lease_ns = message.lease_ns
         case InstallSnapshot():
             _put_install(to.install_snapshot, message)
         case _:
@@ -192,10 +194,13 @@ def take_message(source: pb.ShardMessage, apart: deque[bytes] | None = None) -> 
                 beat.is_urgent,
                 beat.echo,
                 beat.echo_index,
+                beat.lease_ns,
             )
         case "heartbeat_reply":
             answer = source.heartbeat_reply
-            return HeartbeatReply(replica, target, term, answer.round, answer.is_urgent)
+            return HeartbeatReply(
+                replica, target, term, answer.round, answer.is_urgent, answer.lease_ns
+            )
         case "install_snapshot":
             return InstallSnapshot(replica, target, term, _take_meta(source.install_snapshot))
         case kind:

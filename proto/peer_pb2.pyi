@@ -239,26 +239,30 @@ class AppendReply(_message.Message):
     def __init__(self, is_success: bool = ..., match_index: _Optional[int] = ..., rejected_index: _Optional[int] = ..., conflict_term: _Optional[int] = ..., conflict_index: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("commit_index", "round", "is_urgent", "echo", "echo_index")
+    __slots__ = ("commit_index", "round", "is_urgent", "echo", "echo_index", "lease_ns")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     IS_URGENT_FIELD_NUMBER: _ClassVar[int]
     ECHO_FIELD_NUMBER: _ClassVar[int]
     ECHO_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEASE_NS_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     round: int
     is_urgent: bool
     echo: int
     echo_index: int
-    def __init__(self, commit_index: _Optional[int] = ..., round: _Optional[int] = ..., is_urgent: bool = ..., echo: _Optional[int] = ..., echo_index: _Optional[int] = ...) -> None: ...
+    lease_ns: int
+    def __init__(self, commit_index: _Optional[int] = ..., round: _Optional[int] = ..., is_urgent: bool = ..., echo: _Optional[int] = ..., echo_index: _Optional[int] = ..., lease_ns: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
-    __slots__ = ("round", "is_urgent")
+    __slots__ = ("round", "is_urgent", "lease_ns")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     IS_URGENT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_NS_FIELD_NUMBER: _ClassVar[int]
     round: int
     is_urgent: bool
-    def __init__(self, round: _Optional[int] = ..., is_urgent: bool = ...) -> None: ...
+    lease_ns: int
+    def __init__(self, round: _Optional[int] = ..., is_urgent: bool = ..., lease_ns: _Optional[int] = ...) -> None: ...
 
 class Voter(_message.Message):
     __slots__ = ("replica", "node", "incarnation")

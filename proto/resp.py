@@ -385,7 +385,11 @@ def encode_reply(reply: Reply, protocol: int) -> bytes:
     if reply is None:
         return _NULL[protocol]
     out: list[bytes] = []
-    _encode(reply, protocol, out)
+    if type(reply) is list:
+        out.append(b"*%d\r\n" % len(reply))
+        _encode_all(reply, protocol, out)
+    else:
+        _encode(reply, protocol, out)
     return b"".join(out)
 
 
@@ -479,7 +483,7 @@ def _double_text(value: float) -> bytes:
 def is_long(reply: Reply) -> bool:
     """Whether it takes a while to write: `encode_in_pieces` then."""
     kind = type(reply)
-    if kind is bytes or kind is int or kind is Status or reply is None:
+    if kind is bytes or kind is int or kind is Status or kind is float or reply is None:
         return False
     if kind is list or kind is tuple:
         # Two may be a name and what is there.

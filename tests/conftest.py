@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     items.sort(key=lambda item: ORDER.index(_folder(item.nodeid)))
+
+
+def pytest_collection_finish() -> None:
+    """Collections walk through what tests make, not through all that was loaded for them."""
+    gc.collect()
+    gc.freeze()
 
 
 class Shares(LoadScopeScheduling):  # type: ignore[misc]  # It has no types.

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple  # Any: what msgpack gi
 import msgpack
 
 from ...proto.reply import OK, ErrorReply, MapReply, Reply, SetReply, Status
-from .. import commands
 from ..data.dump import FOOTER_BYTES, WrongFooter, check_footer, with_footer
 from ..data.glob import Glob
 from ..data.keyspace import INTERNAL_DB
@@ -21,7 +20,6 @@ from ..data.rdb import Malformed, Reader, write_string
 from ..errors import CommandError
 from ..scripting.runtime import BudgetSpent, Chunk, Function, ScriptError
 from .arguments import parse_int
-from .script_host import ScriptHost
 from .scripting import (
     WRITES_IN_READ,
     check_flush,
@@ -30,7 +28,7 @@ from .scripting import (
     failed,
     internal_names,
     spent,
-    the_runtime,
+    the_host,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ def _name_in(code: bytes) -> bytes:
 def _compiled(code: bytes) -> Chunk:
     check_size(code)
     try:
-        return the_runtime().chunk(code, _SOURCE)
+        return the_host().runtime.chunk(code, _SOURCE)
     except ScriptError as error:
         raise CommandError(f"Error compiling function: {_shown(error.text)}") from error
 
@@ -103,14 +101,16 @@ def _compiled(code: bytes) -> Chunk:
 def _library_of(name: bytes, code: bytes, keys: Keyspace, ctx: Context) -> Library:
     """What it registers; nothing of a keyspace can be reached meanwhile."""
     chunk = _compiled(code)
-    runtime = the_runtime()
-    host = ScriptHost(runtime, {}, keys, ctx, is_read=True, is_read_only=True)
+    host, budget = the_host(), ctx.settings.lua_budget
+    host.begin(keys, ctx, budget, is_read=True, is_read_only=True)
     try:
-        functions = runtime.functions(chunk, host, ctx.settings.lua_budget)
+        functions = host.runtime.functions(chunk, budget)
     except ScriptError as error:
         raise CommandError(f"Error registering functions: {_shown(error.text)}") from error
     except BudgetSpent as error:
         raise CommandError(f"Error registering functions: {spent(ctx)}") from error
+    finally:
+        host.end()
     if not functions:
         raise CommandError("No functions registered")
     return Library(name, code, functions)
@@ -388,7 +388,8 @@ def function_restore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 # --- FCALL.
 
 
-def _words_of(args: Args) -> tuple[Sequence[bytes], Sequence[bytes]]:
+def _count_of(args: Args) -> int:
+    """How many of the words behind it are keys."""
     count = parse_int(args[2])
     if count is None:
         raise CommandError("Bad number of keys provided")
@@ -396,7 +397,7 @@ def _words_of(args: Args) -> tuple[Sequence[bytes], Sequence[bytes]]:
         raise CommandError("Number of keys can't be greater than number of args")
     if count < 0:
         raise CommandError("Number of keys can't be negative")
-    return args[3 : 3 + count], args[3 + count :]
+    return count
 
 
 def _call(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
@@ -405,7 +406,7 @@ def _call(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
     entry = _entry_of(keys, name)
     if entry is None:
         raise CommandError("Function not found")
-    words = _words_of(args)
+    count = _count_of(args)
     library, flags, _ = entry
     is_reader = b"no-writes" in flags
     check_memory(ctx, flags)
@@ -414,23 +415,17 @@ def _call(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
     code = keys.find(_LIBRARY + library, bytes)
     assert code is not None
     chunk = _compiled(code)
-    runtime, db = the_runtime(), ctx.db
-    host = ScriptHost(
-        runtime,
-        commands.HANDLERS,
-        keys,
-        ctx,
-        is_read=is_read,
-        is_read_only=is_reader,
-        may_fill=True,
-    )
+    host, db, budget = the_host(), ctx.db, ctx.settings.lua_budget
+    keys.within(db, ctx.now_ms, is_read=is_read)
+    host.begin(keys, ctx, budget, is_read=is_read, is_read_only=is_reader, may_fill=True)
     try:
-        return runtime.call(chunk, name, words, host, ctx.settings.lua_budget)
+        return host.runtime.call(chunk, name, count, args[3:], budget)
     except ScriptError as error:
         return failed(error, name)
     except BudgetSpent:
-        return ErrorReply("ERR", f"{spent(ctx, host)} script: {_shown(name)}")
+        return ErrorReply("ERR", f"{spent(ctx, wrote=host.wrote)} script: {_shown(name)}")
     finally:
+        host.end()
         ctx.db = db
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final  # Any: objects of Lua.
 
@@ -29,7 +30,8 @@ from ...proto.reply import (
 )
 from .. import commands
 from ..errors import CommandError
-from ..scripting.runtime import FAILED, STATUS, UNCLEAR, VALUE, BudgetSpent, Runtime
+from ..scripting.runtime import ABORT, FAILED, NIL, NO_VALUE, UNCLEAR, Runtime
+from ..scripting.straight import RETURN_COST
 from .arguments import int_argument
 from .internal import OUT_OF_MEMORY_TEXT
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 CALL_COST: Final = 500  # Units of the budget for one command,
 BYTES_A_UNIT: Final = 8  # and for what it is given and answers.
-_PLAIN_BYTES: Final = 32  # Of an answer that is neither a string nor a list.
+_PLAIN_UNITS: Final = 4  # Of an answer that is neither a string nor a list.
 ELEMENT_COST: Final = 50  # For each element of an answer, which becomes one of a table.
 HEAVY_BYTES_A_UNIT: Final = 64  # Of the keys of commands that go through all of them.
 DBSIZE_COST: Final = 16  # For each key that such a command may look at.
@@ -58,48 +60,103 @@ _HEAVY: Final = frozenset(
 )  # fmt: skip
 _WALKS_ALL: Final = frozenset({b"KEYS"})
 _ONLY_ALONE: Final = frozenset({b"FLUSHALL"})  # They would do half of it.
+_ODD: Final = _HEAVY | _WALKS_ALL | _ONLY_ALONE
 
 
-def _error(text: str) -> tuple[int, Any, int]:
-    return FAILED, b"ERR " + text.encode("utf-8", "surrogateescape"), CALL_COST
+class NotStraight(Enum):
+    NOT_STRAIGHT = "not straight"
+
+
+NOT_STRAIGHT: Final = NotStraight.NOT_STRAIGHT
+
+_EXACT_MAX: Final = 1 << 53  # Lua's numbers are doubles.
+
+_Answer = tuple[int, Any, int | None]
+
+
+def _error(text: str) -> _Answer:
+    return CALL_COST, b"ERR " + text.encode("utf-8", "surrogateescape"), FAILED
 
 
 class ScriptHost:
-    """Of one run."""
+    """Of all scripts, one after the other: `begin` and `end` stand around each."""
 
-    __slots__ = ("_ctx", "_db", "_handlers", "_is_open", "_is_read", "_keys", "_left", "_may_fill",
-                 "_owner", "_runtime", "is_read_only", "protocol", "wrote")  # fmt: skip
+    __slots__ = ("_ctx", "_db", "_given", "_is_entered", "_is_read", "_is_read_only", "_keys",
+                 "_left", "_may_fill", "_may_read", "_may_write", "_owner", "problem", "protocol",
+                 "runtime", "wrote")  # fmt: skip
 
-    def __init__(
+    _ctx: Context
+    _keys: Keyspace
+    _owner: tuple[int, int] | None
+
+    def __init__(self) -> None:
+        self.runtime = Runtime(self)
+        self.problem: BaseException | None = None
+        self._given: Any = None
+
+    def begin(
         self,
-        runtime: Runtime,
-        handlers: dict[bytes, Handler],
         keys: Keyspace,
         ctx: Context,
+        budget: int,
         *,
         is_read: bool,
         is_read_only: bool,
         may_fill: bool = False,
     ) -> None:
+        """A script follows, in the database and at the time that `keys` has entered."""
         self.protocol = 2
-        self.is_read_only = is_read_only  # The script said that it does not write, or EVAL_RO.
         self.wrote = False
+        self._is_read_only = is_read_only  # The script said that it does not write, or EVAL_RO.
         self._may_fill = may_fill  # It said `allow-oom`.
-        self._runtime = runtime
-        self._handlers = handlers
         self._keys = keys
         self._ctx = ctx
-        self._db = ctx.db
+        self._db = db = ctx.db
         self._is_read = is_read  # It is no entry, or may not write.
-        self._open()
-        self._left = ctx.settings.lua_budget * BYTES_A_UNIT  # Bytes of replies.
+        self._is_entered = True
+        self._left = budget * BYTES_A_UNIT  # Bytes of replies.
+        if db == 0 or ctx.is_full or ctx.events is not None:
+            self._look_around()
+        else:  # Mostly; the same without a call.
+            self._owner = None
+            self._may_read, self._may_write = True, not is_read_only
 
-    def _open(self) -> None:
+    def end(self) -> None:
+        """It is over: nothing of its shard is held."""
+        self._given = None
+        del self._keys, self._ctx
+
+    def run_straight(self, words: tuple[bytes, ...], budget: int) -> Reply | NotStraight:
+        """What a script answers that is this command and no more. If there is more to say about
+        that, the script is to be run: `call` gives back then what the command has answered here."""
+        answer = self.call(*words)
+        reply: Reply | NotStraight = NOT_STRAIGHT
+        if type(answer) is int:
+            cost, reply = answer, OK
+        else:
+            cost, value, *rest = answer
+            kind = rest[0] if rest else None
+            if kind == NIL:
+                reply = None
+            elif kind is None and (
+                type(value) is bytes or (type(value) is int and -_EXACT_MAX <= value <= _EXACT_MAX)
+            ):
+                reply = value
+        cost += RETURN_COST
+        if reply is NOT_STRAIGHT or cost > budget:
+            self._given = answer
+            self._may_read = self._may_write = False
+            return NOT_STRAIGHT
+        self.runtime.skip(cost)
+        return reply
+
+    def _look_around(self) -> None:
         """Note whether plain commands need to be looked at one by one, and where their keys may be:
         elsewhere only in database 0."""
         ctx, owner = self._ctx, self._keys.owner
-        self._is_open = not (ctx.is_full or (ctx.events is not None and ctx.wants_misses))
         self._owner = None if self._db or owner is None or owner[1] == 1 else owner
+        self._may_read = not (ctx.is_full or (ctx.events is not None and ctx.wants_misses))
+        self._may_write = self._may_read and not self._is_read_only
 
     def random(self) -> float:
         return self._ctx.rng.random()
@@ -111,87 +168,109 @@ class ScriptHost:
     def is_command(self, name: bytes) -> bool:
         return name.upper() in COMMANDS
 
-    def call(self, args: tuple[Any, ...]) -> tuple[int, Any, int]:
+    def call(self, *args: Any) -> Any:
+        """See `Host`."""
         try:
-            size = len(b"".join(args))  # The quickest way to see that all of them are strings.
-            words = list(args)
+            try:
+                known = _plain[args[0]]
+                size = len(b"".join(args))  # The quickest way to see that all of them are strings.
+            except (LookupError, TypeError):
+                return self._call_any(args)
+            if not (
+                known.least <= len(args) <= known.most
+                and (self._may_write if known.writes else self._may_read)
+                and (self._owner is None or self._is_here(known.row, args))
+            ):
+                return self._call_any(args)
+            # What most calls are: plain commands, with plain answers.
+            if known.writes:
+                self.wrote = True
+            if not self._is_entered:
+                self._enter()
+            words = args if args[0] == known.name else (known.name, *args[1:])
+            try:
+                reply = known.handler(self._keys, words, self._ctx)
+            except CommandError as error:
+                reply = ErrorReply(error.code, error.text)
+            cost = CALL_COST + size // BYTES_A_UNIT
+            return cost + _PLAIN_UNITS if reply is OK else self._answer(reply, cost)
+        except BaseException as problem:  # noqa: BLE001 - raised again when the script is over.
+            self.problem = problem
+            return 0, b"host", ABORT
+
+    def _call_any(self, args: tuple[Any, ...]) -> Any:
+        """Whatever the words are."""
+        if self._given is not None:
+            answer, self._given = self._given, None
+            return answer
+        try:
+            size = len(b"".join(args))
         except TypeError:
-            words = _texts_of(args)
-            size = len(b"".join(words))
-        if not words:
-            return UNCLEAR, None, 0
-        known = _known_by_word.get(words[0]) or _known(words)
+            args = _texts_of(args)
+            size = len(b"".join(args))
+        if not args:
+            return 0, None, UNCLEAR
+        known = _known(args)
         if known is None:
             return _error("Unknown Redis command called from script")
-        if not known.least <= len(words) <= known.most:
+        if not known.least <= len(args) <= known.most:
             return _error("Wrong number of args calling Redis command from script")
-        is_usual = (
-            known.is_plain
-            and self._is_open
-            and not (known.writes and self.is_read_only)
-            and (self._owner is None or self._is_here(known.row, words))
-        )
-        if not is_usual:
-            refusal = self._refusal(known, words)
-            if refusal is not None:
-                return refusal
-        if known.writes:
-            self.wrote = True
-        name = words[0] = known.name
+        refusal = self._refusal(known, args)
+        if refusal is not None:
+            return refusal
+        self.wrote = self.wrote or known.writes
         cost = CALL_COST + size // BYTES_A_UNIT
-        keys, ctx = self._keys, self._ctx
         try:
-            if is_usual:
-                ctx.db = self._db
-                keys.within(self._db, ctx.now_ms, is_read=self._is_read)
-                reply = self._handlers[name](keys, words, ctx)
-            else:
-                cost += self._cost_of(known.row, words)
-                reply = self._run(known, words)
+            cost += self._cost_of(known.row, args)
+            reply = self._run(known, (known.name, *args[1:]))
         except CommandError as error:
             reply = ErrorReply(error.code, error.text)
-        value: bytes | int
-        if reply is OK:
-            kind, value, size = STATUS, b"OK", _PLAIN_BYTES
-        elif type(reply) is bytes:
-            kind, value, size = VALUE, reply, len(reply) + 8
-        elif type(reply) is int:
-            kind, value, size = VALUE, reply, _PLAIN_BYTES
-        else:
-            return self._converted(reply, cost)
-        self._left -= size
-        if self._left < 0:
-            raise BudgetSpent
-        return kind, value, cost + size // BYTES_A_UNIT
+        return self._answer(reply, cost)
 
-    def _converted(self, reply: Reply, cost: int) -> tuple[int, Any, int]:
+    def _answer(self, reply: Reply, cost: int) -> Any:
+        """What `call` gives back for a reply."""
+        if type(reply) is int:
+            return cost + _PLAIN_UNITS, reply
+        if type(reply) is bytes:
+            size = len(reply) + 8
+            self._left -= size
+            if self._left < 0:
+                return 0, b"budget", ABORT
+            return cost + size // BYTES_A_UNIT, reply
+        if reply is None:
+            return cost + _PLAIN_UNITS, None, NIL if self.protocol == 2 else NO_VALUE
+        if reply is OK:
+            return cost + _PLAIN_UNITS
+        return self._converted(reply, cost)
+
+    def _converted(self, reply: Reply, cost: int) -> _Answer:
         """Of replies that are not plain: what `call` answers."""
         texts = _texts_in(reply) if self.protocol == 2 else None
         size, elements = _measured(reply, texts)
         self._left -= size
         if self._left < 0:
-            raise BudgetSpent
+            return 0, b"budget", ABORT
         cost += size // BYTES_A_UNIT + elements * ELEMENT_COST
         if texts is not None:
-            return VALUE, self._runtime.list_of(texts), cost
-        return *self._runtime.to_lua(reply, self.protocol), cost
+            return cost, self.runtime.list_of(texts), None
+        return cost, *self.runtime.to_lua(reply, self.protocol)
 
-    def _refusal(self, known: _Known, args: list[bytes]) -> tuple[int, Any, int] | None:
+    def _refusal(self, known: _Known, args: Sequence[bytes]) -> _Answer | None:
         """What is answered to a command that this script may not use."""
         text = self._barrier(known, args)
         if text is not None:
             return _error(text)
         if self._ctx.is_full and known.row.flags & GROWS and not (self.wrote or self._may_fill):
             # Not in the middle: what has begun to write is to end, as in Redis.
-            return FAILED, f"OOM {OUT_OF_MEMORY_TEXT}".encode(), CALL_COST
+            return CALL_COST, f"OOM {OUT_OF_MEMORY_TEXT}".encode(), FAILED
         return None
 
-    def _barrier(self, known: _Known, args: list[bytes]) -> str | None:
+    def _barrier(self, known: _Known, args: Sequence[bytes]) -> str | None:
         row = known.row
-        is_there = row.name in self._handlers or row.name in _LOCAL
+        is_there = row.name in commands.HANDLERS or row.name in _LOCAL
         if row.flags & NOSCRIPT or not is_there:
             return "This Redis command is not allowed from script"
-        if known.writes and self.is_read_only:
+        if known.writes and self._is_read_only:
             return "Write commands are not allowed from read-only scripts."
         owner = self._keys.owner
         if owner is None or row.name in _LOCAL:
@@ -207,13 +286,13 @@ class ScriptHost:
             return "Script attempted to access a non local key in a cluster node"
         return None
 
-    def _is_here(self, row: Command, args: list[bytes]) -> bool:
+    def _is_here(self, row: Command, args: Sequence[bytes]) -> bool:
         """Whether this shard has all its keys in database 0."""
         assert self._owner is not None
         shard, shards = self._owner
         return all(shard_of(0, key, shards) == shard for key in row.keys_of(args))
 
-    def _cost_of(self, row: Command, words: list[bytes]) -> int:
+    def _cost_of(self, row: Command, words: Sequence[bytes]) -> int:
         """Of what no argument and no reply shows."""
         if row.flags & FAST or not (row.name in _HEAVY or row.name in _WALKS_ALL):
             return 0
@@ -225,34 +304,35 @@ class ScriptHost:
 
     def _enter(self) -> None:
         self._keys.within(self._db, self._ctx.now_ms, is_read=self._is_read)
+        self._is_entered = True
 
-    def _run(self, known: _Known, words: list[bytes]) -> Reply:
+    def _run(self, known: _Known, words: Sequence[bytes]) -> Reply:
         if known.local is not None:
             return known.local(self, words)
-        self._ctx.db = self._db
         self._enter()
-        self._keys.on_miss = self._ctx.on_miss(known.row.name)
+        self._is_entered = False  # Such commands may leave the keyspace in another database.
+        self._keys.on_miss = self._ctx.on_miss(known.name)
         try:
-            return self._handlers[known.row.name](self._keys, words, self._ctx)
+            return known.handler(self._keys, words, self._ctx)
         finally:
             self._keys.on_miss = None
 
     # --- What a door answers otherwise.
 
-    def ping(self, words: list[bytes]) -> Reply:
+    def ping(self, words: Sequence[bytes]) -> Reply:
         if len(words) > 2:
             raise CommandError("wrong number of arguments for 'ping' command")
         return words[1] if len(words) == 2 else Status("PONG")
 
-    def echo(self, words: list[bytes]) -> Reply:
+    def echo(self, words: Sequence[bytes]) -> Reply:
         return words[1]
 
-    def time(self, words: list[bytes]) -> Reply:
+    def time(self, words: Sequence[bytes]) -> Reply:
         """The entry's: it stands still while a script runs."""
         seconds, milliseconds = divmod(self._ctx.now_ms, 1000)
         return [b"%d" % seconds, b"%d" % (milliseconds * 1000)]
 
-    def select(self, words: list[bytes]) -> Reply:
+    def select(self, words: Sequence[bytes]) -> Reply:
         number = int_argument(words[1])
         if not 0 <= number < DATABASES:
             raise CommandError("DB index is out of range")
@@ -260,11 +340,12 @@ class ScriptHost:
         # Database 0 is everywhere; of the others only those are here that live on this shard.
         if owner is not None and number and shard_of(number, b"", owner[1]) != owner[0]:
             raise CommandError(f"database {number} is on another shard than this script")
-        self._db = number
-        self._open()
+        self._db = self._ctx.db = number
+        self._is_entered = False
+        self._look_around()
         return OK
 
-    def publish(self, words: list[bytes]) -> Reply:
+    def publish(self, words: Sequence[bytes]) -> Reply:
         """Sent by the node that proposed the entry (correctness A7); nobody knows to how many."""
         self._ctx.publish(words, -1)
         return 0
@@ -330,36 +411,44 @@ class _Known:
 
     row: Command
     name: bytes
+    handler: Handler
     least: int  # Words,
     most: int  # its name included.
-    local: Callable[[ScriptHost, list[bytes]], Reply] | None
+    local: Callable[[ScriptHost, Sequence[bytes]], Reply] | None
     writes: bool
     is_plain: bool  # It costs what its words and its reply show; every script may use it.
 
 
-_KNOWN_MAX: Final = 4096  # Names, in whatever case scripts write them.
-_known_by_word: Final[dict[bytes, _Known]] = {}
+def _no_handler(keys: Keyspace, args: Sequence[bytes], ctx: Context) -> Reply:
+    raise AssertionError("a command that scripts may not use")
 
 
-def _known(words: list[bytes]) -> _Known | None:
+_WORDS_MAX: Final = 4096  # Names, in whatever case scripts write them.
+_plain: Final[dict[bytes, _Known]] = {}  # Of plain ones, once they were called.
+_by_name: Final[dict[bytes, _Known]] = {}  # Of all of them.
+
+
+def _known(words: Sequence[bytes]) -> _Known | None:
     """Of the command that they name; None if there is none."""
     row = COMMANDS.get(words[0].upper())
+    if row is not None and row.subcommands and len(words) > 1:
+        row = row.by_word.get(words[1].upper())
     if row is None:
         return None
-    if row.subcommands:
-        row = row.by_word.get(words[1].upper()) if len(words) > 1 else row
-        return None if row is None else _known_of(row)
-    known = _known_of(row)
-    if len(_known_by_word) == _KNOWN_MAX:
-        _known_by_word.clear()
-    _known_by_word[words[0]] = known
+    known = _by_name.get(row.name)
+    if known is None:
+        known = _by_name[row.name] = _known_of(row)
+    if known.is_plain and row.name == words[0].upper():
+        if len(_plain) == _WORDS_MAX:
+            _plain.clear()
+        _plain[words[0]] = known
     return known
 
 
 def _known_of(row: Command) -> _Known:
     name = row.name
     is_odd = (
-        name in _HEAVY | _WALKS_ALL | _ONLY_ALONE
+        name in _ODD
         or name not in commands.HANDLERS
         or name in _LOCAL
         or row.flags & NOSCRIPT
@@ -369,6 +458,7 @@ def _known_of(row: Command) -> _Known:
     return _Known(
         row,
         name,
+        commands.HANDLERS.get(name, _no_handler),
         least=abs(row.arity),
         most=row.arity if row.arity > 0 else sys.maxsize,
         local=_LOCAL.get(name),
@@ -381,7 +471,7 @@ def _known_of(row: Command) -> _Known:
 _NUMBER_MAX: Final = 10**17
 
 
-def _texts_of(args: tuple[Any, ...]) -> list[bytes]:
+def _texts_of(args: tuple[Any, ...]) -> tuple[bytes, ...]:
     """The words of a command with numbers among them; none if there is anything else."""
     words: list[bytes] = []
     for one in args:
@@ -390,5 +480,5 @@ def _texts_of(args: tuple[Any, ...]) -> list[bytes]:
         elif type(one) is int and one and abs(one) < _NUMBER_MAX:
             words.append(b"%d" % one)
         else:
-            return []
-    return words
+            return ()
+    return tuple(words)

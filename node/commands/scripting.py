@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack gives.
 import msgpack
 
 from ...proto.reply import OK, ErrorReply, Reply
-from .. import commands
 from ..data.keyspace import INTERNAL_DB
 from ..errors import CommandError
 from ..scripting.runtime import CHUNKS_MAX, BudgetSpent, Chunk, Runtime, ScriptError, error_of
+from ..scripting.straight import Straight, straight_of
 from .arguments import int_argument
-from .script_host import ScriptHost
+from .script_host import NOT_STRAIGHT, ScriptHost
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterator
 
     from ..data.keyspace import Keyspace
     from ..request import Args
@@ -35,6 +35,7 @@ EVALUATED_BYTES_MAX: Final = 16 << 20  # and the bytes of all of them.
 BODY_BYTES_MAX: Final = 512 << 10  # Of any script.
 
 _SHORT_BYTES: Final = 16 << 10  # Of one that is found again by its body, without a hash of it.
+AT_HAND_MAX: Final = 64  # Scripts of a shard that are found without a look at its state.
 
 _SCRIPT: Final = b"script:"  # script:<sha1> -> how it came (one byte), body.
 _LOADED, _EVALUATED = b"L", b"E"
@@ -48,19 +49,23 @@ SCRIPT_NAME: Final = b"@user_script"
 
 
 @cache
+def the_host() -> ScriptHost:
+    """The one of this process, with what runs scripts; nothing of a script stays in it."""
+    return ScriptHost()
+
+
 def the_runtime() -> Runtime:
-    """The one of this process; nothing of a script stays in it."""
-    return Runtime()
+    return the_host().runtime
 
 
 # --- Running.
 
 
-_COUNTS: Final = {b"%d" % count: count for count in range(20)}
+_COUNTS: Final = {b"%d" % count: count for count in range(20)}  # Read already.
 
 
-def _arguments(args: Args) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The keys and the other arguments of EVAL and its kin."""
+def _count_of(args: Args) -> int:
+    """How many of the words of EVAL and its kin are keys."""
     count = _COUNTS.get(args[2])
     if count is None:
         count = int_argument(args[2])
@@ -68,12 +73,12 @@ def _arguments(args: Args) -> tuple[Sequence[bytes], Sequence[bytes]]:
         raise CommandError("Number of keys can't be greater than number of args")
     if count < 0:
         raise CommandError("Number of keys can't be negative")
-    return args[3 : 3 + count], args[3 + count :]
+    return count
 
 
-def spent(ctx: Context, host: ScriptHost | None = None) -> str:
+def spent(ctx: Context, *, wrote: bool = False) -> str:
     text = f"the script has used up its budget of {ctx.settings.lua_budget} units (lua-budget)"
-    return text + "; what it wrote before stays" if host is not None and host.wrote else text
+    return text + "; what it wrote before stays" if wrote else text
 
 
 def failed(error: ScriptError, name: bytes) -> ErrorReply:
@@ -148,23 +153,35 @@ class _Script:
     key: bytes  # Under which its shard knows it.
     chunk: Chunk
     flags: set[bytes] | None
+    straight: Straight | None
 
 
 def _script_of(body: bytes) -> _Script:
     flags = _flags_of(body)
     chunk, name = _compiled(body), sha1_of(body)
-    return _Script(name, _SCRIPT + name, chunk, flags)
+    straight = straight_of(body) if flags is None else None
+    return _Script(name, _SCRIPT + name, chunk, flags, straight)
 
 
 _known_script = lru_cache(CHUNKS_MAX)(_script_of)
 
 
-def _evaluate(keys: Keyspace, args: Args, ctx: Context, body: bytes, *, is_read: bool) -> Reply:
-    words = _arguments(args)
-    script = (_known_script if len(body) <= _SHORT_BYTES else _script_of)(body)
-    flags = script.flags
-    if not is_read and args[0] == b"EVAL" and keys.look(INTERNAL_DB, script.key) is None:
-        _keep(keys, ctx, script.name, body, _EVALUATED)
+def _script(body: bytes) -> _Script:
+    return (_known_script if len(body) <= _SHORT_BYTES else _script_of)(body)
+
+
+def _put_at_hand(scripts: dict[bytes, _Script], name: bytes, body: bytes, script: _Script) -> None:
+    """It is in the state: it need not be looked for again before one is removed."""
+    if len(scripts) >= AT_HAND_MAX:
+        scripts.clear()
+    if len(body) <= _SHORT_BYTES:
+        scripts[name] = script
+
+
+def _run(
+    keys: Keyspace, args: Args, ctx: Context, script: _Script, count: int, *, is_read: bool
+) -> Reply:
+    flags, host, straight = script.flags, the_host(), script.straight
     is_read_only, may_fill = is_read, False
     if flags is not None:
         if is_read and b"no-writes" not in flags:
@@ -172,44 +189,61 @@ def _evaluate(keys: Keyspace, args: Args, ctx: Context, body: bytes, *, is_read:
         check_memory(ctx, flags)
         is_read_only = is_read or b"no-writes" in flags
         may_fill = b"allow-oom" in flags
-    runtime = the_runtime()
-    host = ScriptHost(
-        runtime,
-        commands.HANDLERS,
-        keys,
-        ctx,
-        is_read=is_read,
-        is_read_only=is_read_only,
-        may_fill=may_fill,
-    )
-    db = ctx.db
+    db, budget = ctx.db, ctx.settings.lua_budget
+    host.begin(keys, ctx, budget, is_read=is_read, is_read_only=is_read_only, may_fill=may_fill)
     try:
-        return runtime.run(script.chunk, *words, host, ctx.settings.lua_budget)
+        if straight is not None and (words := straight.words(count, args)) is not None:
+            reply = host.run_straight(words, budget)
+            if reply is not NOT_STRAIGHT:
+                return reply
+        return host.runtime.run(script.chunk, count, args[3:], budget)
     except ScriptError as error:  # What it wrote before stays, as in Redis.
         return failed(error, script.name)
     except BudgetSpent:
-        return ErrorReply("ERR", f"{spent(ctx, host)} script: {script.name.decode()}")
+        text = f"{spent(ctx, wrote=host.wrote)} script: {script.name.decode()}"
+        return ErrorReply("ERR", text)
     finally:
+        host.end()
         ctx.db = db
 
 
 def eval_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """EVAL body numkeys key ... arg ...: run a script."""
-    return _evaluate(keys, args, ctx, args[1], is_read=False)
+    count, body = _COUNTS.get(args[2]), args[1]
+    if count is None or count > len(args) - 3:
+        count = _count_of(args)
+    script = keys.scripts.get(body)
+    if script is None:
+        script = _script(body)
+        if keys.look(INTERNAL_DB, script.key) is None:
+            _keep(keys, ctx, script.name, body, _EVALUATED)
+            keys.within(ctx.db, ctx.now_ms, is_read=False)
+        _put_at_hand(keys.scripts, body, body, script)
+    return _run(keys, args, ctx, script, count, is_read=False)
 
 
 def eval_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """The same, not logged; it may not write."""
-    return _evaluate(keys, args, ctx, args[1], is_read=True)
+    count = _count_of(args)
+    return _run(keys, args, ctx, _script(args[1]), count, is_read=True)
+
+
+def _by_sha(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Reply:
+    script = keys.scripts_by_sha1.get(args[1])
+    if script is None:
+        body = _body_of(keys, args)
+        script = _script(body)
+        _put_at_hand(keys.scripts_by_sha1, args[1], body, script)
+    return _run(keys, args, ctx, script, _count_of(args), is_read=is_read)
 
 
 def evalsha(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """As EVAL, by the hash of a body that this shard knows."""
-    return _evaluate(keys, args, ctx, _body_of(keys, args), is_read=False)
+    return _by_sha(keys, args, ctx, is_read=False)
 
 
 def evalsha_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    return _evaluate(keys, args, ctx, _body_of(keys, args), is_read=True)
+    return _by_sha(keys, args, ctx, is_read=True)
 
 
 # --- The bodies that a shard knows.
@@ -224,7 +258,7 @@ def _body_of(keys: Keyspace, args: Args) -> bytes:
         raise NO_SCRIPT
     stored: bytes | None = keys.look(INTERNAL_DB, _SCRIPT + args[1].lower())
     if stored is None:
-        _arguments(args)
+        _count_of(args)
         raise NO_SCRIPT
     return stored[1:]
 
@@ -260,9 +294,15 @@ def _keep(keys: Keyspace, ctx: Context, name: bytes, body: bytes, how: bytes) ->
             forgotten = keys.find(oldest, bytes)
             assert forgotten is not None
             evaluated -= len(forgotten) - 1
-            keys.delete(oldest)
+            _remove(keys, oldest)
     keys.put(key, how + body)
     keys.put(_INDEX, msgpack.packb([loaded, evaluated, order]))
+
+
+def _remove(keys: Keyspace, key: bytes) -> None:
+    keys.delete(key)
+    keys.scripts.clear()
+    keys.scripts_by_sha1.clear()
 
 
 def internal_names(keys: Keyspace, prefix: bytes) -> Iterator[bytes]:
@@ -302,6 +342,6 @@ def script_flush(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     check_flush(args, "SCRIPT FLUSH only support SYNC|ASYNC option")
     keys.within(INTERNAL_DB, ctx.now_ms, is_read=False)
     for name in list(internal_names(keys, _SCRIPT)):
-        keys.delete(name)
+        _remove(keys, name)
     keys.delete(_INDEX)
     return OK

@@ -48,7 +48,7 @@ def sadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         ctx.notify("n", "new", key)
         added = _add_new(keys, key, members, ctx)
     elif len(members) == 1:
-        if members[0] in value:
+        if value.find(members[0]) >= 0:
             return 0
         keys.change_found(key, value).insert(members[0], ctx.settings)
         added = 1
@@ -67,7 +67,8 @@ def _add_new(keys: Keyspace, key: bytes, members: Sequence[bytes], ctx: Context)
     """A set of these, of which there is at least one; how many different ones they are."""
     value = SetValue()
     value.expect(members[0], len(members), ctx.settings)
-    for member in members:
+    value.insert(members[0], ctx.settings)
+    for member in members[1:]:
         value.add(member, ctx.settings)
     keys.put(key, value)
     return len(value)
@@ -77,17 +78,25 @@ def srem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """SREM key member ...: how many of them were there."""
     key, members = args[1], args[2:]
     value = keys.find(key, SetValue)
-    there = [] if value is None else [member for member in members if member in value]
-    if value is None or not there:
+    if value is None:
         return 0
-    value = keys.change_found(key, value)
-    if len(there) == 1:
-        value.remove(there[0])
+    if len(members) == 1:
+        place = value.find(members[0])
+        if place < 0:
+            return 0
+        value = keys.change_found(key, value)
+        value.remove(members[0], place)
         removed = 1
     else:
+        there = [member for member in members if member in value]
+        if not there:
+            return 0
+        value = keys.change_found(key, value)
         removed = sum([value.discard(member) for member in there])
-    ctx.notify("s", "srem", key)
-    _drop_if_empty(keys, key, value, ctx)
+    if ctx.events is not None:
+        ctx.notify("s", "srem", key)
+    if not value:
+        _drop_empty(keys, key, ctx)
     return removed
 
 
@@ -100,32 +109,32 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         return 0  # Even when target has the wrong type.
     if target is not None and type(target) is not SetValue:
         raise wrong_type()
-    if member not in source:
+    place = source.find(member)
+    if place < 0:
         return 0
     if target is source:
         return 1
-    is_there = target is not None and member in target
     source = keys.change_found(source_key, source)
-    source.remove(member)
+    source.remove(member, place)
     if ctx.events is not None:
         ctx.notify("s", "srem", source_key)
     if not source:
-        _drop_if_empty(keys, source_key, source, ctx)
+        _drop_empty(keys, source_key, ctx)
     if target is None:
         ctx.notify("n", "new", target_key)
         _add_new(keys, target_key, [member], ctx)
-    elif is_there:
+    elif target.find(member) >= 0:
         return 1
     else:
         keys.change_found(target_key, target).insert(member, ctx.settings)
-    ctx.notify("s", "sadd", target_key)
+    if ctx.events is not None:
+        ctx.notify("s", "sadd", target_key)
     return 1
 
 
-def _drop_if_empty(keys: Keyspace, key: bytes, value: SetValue, ctx: Context) -> None:
-    if not value:
-        keys.delete(key)
-        ctx.notify("g", "del", key)
+def _drop_empty(keys: Keyspace, key: bytes, ctx: Context) -> None:
+    keys.delete(key)
+    ctx.notify("g", "del", key)
 
 
 def scard(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -182,7 +191,8 @@ def spop(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         return None
     popped = value.pop(ctx.rng.random)
     ctx.notify("s", "spop", key)
-    _drop_if_empty(keys, key, value, ctx)
+    if not value:
+        _drop_empty(keys, key, ctx)
     return popped
 
 

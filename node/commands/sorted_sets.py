@@ -266,24 +266,37 @@ def _rank(keys: Keyspace, args: Args, command: str, *, is_reverse: bool) -> Repl
 
 def zpopmin(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZPOPMIN key [count]: the members of the lowest scores, which are removed."""
+    if len(args) == 2:
+        return _pop_one(keys, args[1], ctx, is_max=False)
     return _pop(keys, args, ctx, is_max=False)
 
 
 def zpopmax(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZPOPMAX key [count]: the members of the highest scores, which are removed."""
+    if len(args) == 2:
+        return _pop_one(keys, args[1], ctx, is_max=True)
     return _pop(keys, args, ctx, is_max=True)
 
 
 def _pop(keys: Keyspace, args: Args, ctx: Context, *, is_max: bool) -> Reply:
     if len(args) > 3:
         raise syntax_error()
-    count = 1
-    if len(args) == 3:
-        count = _at_least(0, args[2], "value is out of range, must be positive")
+    count = _at_least(0, args[2], "value is out of range, must be positive")
     popped = pop_from(keys, args[1], count, ctx, is_max=is_max)
-    if not popped:
+    return PairsReply(tuple(popped)) if popped else []
+
+
+def _pop_one(keys: Keyspace, key: bytes, ctx: Context, *, is_max: bool) -> Reply:
+    value = keys.change(key, SortedSet)
+    if value is None:
         return []
-    return list(popped[0]) if len(args) == 2 else PairsReply(tuple(popped))
+    member, score = value.pop(is_max=is_max)
+    if ctx.events is not None:
+        ctx.notify("z", "zpopmax" if is_max else "zpopmin", key)
+    if not value:
+        keys.delete(key)
+        ctx.notify("g", "del", key)
+    return [member, score]
 
 
 def zmpop(keys: Keyspace, args: Args, ctx: Context) -> Reply:

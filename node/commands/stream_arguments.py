@@ -162,7 +162,8 @@ def trim_arguments(args: Args, node_entries_max: int, *, is_add: bool) -> Trim:
         trim.id_given = new_id_argument(args[place])
     trim.id_place = place
     _check_trim(trim, limit, is_add=is_add)
-    trim.limit = _limit_of(limit, node_entries_max) if not trim.is_exact else 0
+    if not trim.is_exact:
+        trim.limit = trim_limit(node_entries_max) if limit is None else limit
     return trim
 
 
@@ -175,7 +176,7 @@ def _plain_maxlen(args: Args, node_entries_max: int) -> Trim | None:
     if length is None or length < 0:
         return None
     is_exact = args[3] != b"~"
-    limit = 0 if is_exact else _limit_of(None, node_entries_max)
+    limit = 0 if is_exact else trim_limit(node_entries_max)
     id_given = new_id_argument(args[place + 1])
     return Trim(length, None, is_exact, limit, id_place=place + 1, id_given=id_given)
 
@@ -213,9 +214,8 @@ def _check_trim(trim: Trim, limit: int | None, *, is_add: bool) -> None:
         raise CommandError("syntax error, LIMIT cannot be used without the special ~ option")
 
 
-def _limit_of(limit: int | None, node_entries_max: int) -> int:
-    if limit is not None:
-        return limit
+def trim_limit(node_entries_max: int) -> int:
+    """Of `~` without LIMIT."""
     return min(100 * node_entries_max or TRIM_LIMIT, TRIM_LIMIT_MAX)
 
 

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias  # Any: replies nest.
 
 from ...proto.reply import NULL_ARRAY, OK, PairsMapReply, Reply
-from ..data.stream import ID_MAX, PART_MAX, Some, Stream, id_of, id_text
+from ..data.stream import ID_MAX, PART_MAX, Some, Stream, id_text
 from ..errors import CommandError
-from .arguments import int_argument, syntax_error
+from .arguments import int_argument, parse_int, syntax_error
 from .context import REPLY_BYTES_MAX
 from .stream_arguments import (
     NEW_ID_BEGINS,
@@ -23,9 +23,11 @@ from .stream_arguments import (
     end_argument,
     id_argument,
     new_id_argument,
+    parse_id,
     read_arguments,
     start_argument,
     trim_arguments,
+    trim_limit,
 )
 
 if TYPE_CHECKING:
@@ -39,9 +41,15 @@ ENTRY_BYTES_MAX = 1 << 30  # Of all fields and values of one entry.
 MANY = 1000  # Entries: so many are taken out of their chunks as a whole.
 WORD_BYTES = 32  # In a reply, beside the bytes themselves.
 
+_NOW = -1  # No id.
+
 
 def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] bound [LIMIT n]] *|id field value ...: its id."""
+    if not keys.watches.watched:
+        added = _add_plain(keys, args, ctx)
+        if added is not None:
+            return added
     settings = ctx.settings
     trim = None
     if args[2][:1] in NEW_ID_BEGINS:  # Most have no options.
@@ -73,6 +81,53 @@ def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         ctx.notify("t", "xadd", key)
     if trim is not None and _trim(stream, trim):
         ctx.notify("t", "xtrim", key)
+    return id_text(id_)
+
+
+def _add_plain(keys: Keyspace, args: Args, ctx: Context) -> bytes | None:
+    """XADD key [MAXLEN [=|~] length] *|id field value, while no key is watched: what most are.
+    None, and nothing is done, of another one, or a wrong one."""
+    place, length, is_exact = 2, None, True
+    if len(args) != 5:
+        if len(args) < 7 or args[2].upper() != b"MAXLEN":
+            return None
+        is_exact = args[3] != b"~"
+        place = 4 if is_exact and args[3] != b"=" else 5
+        length = parse_int(args[place - 1])
+        if len(args) != place + 3 or length is None or length < 0:
+            return None
+    text = args[place]
+    id_ = _NOW if text == b"*" else parse_id(text)
+    if not id_:
+        return None
+    key, field, value = args[1], args[place + 1], args[place + 2]
+    found = keys.change(key, Stream)
+    last_id = 0 if found is None else found.last_id
+    if id_ == _NOW:
+        id_ = ctx.now_ms << 64
+        if id_ <= last_id:
+            id_ = _next_id(last_id, None, ctx.now_ms)
+    elif id_ <= last_id:
+        _next_id(last_id, (id_, True), ctx.now_ms)  # It raises.
+    if len(field) + len(value) > ENTRY_BYTES_MAX:
+        raise _too_large_to_store()
+    if found is None and ctx.events is not None:
+        ctx.notify("n", "new", key)
+    stream = Stream() if found is None else found
+    settings = ctx.settings
+    stream.append_one(
+        id_, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
+    )
+    is_trimmed = False
+    if length is not None and stream.length > length:
+        limit = 0 if is_exact else trim_limit(settings.stream_node_max_entries)
+        is_trimmed = stream.trim_to_length(length, is_exact=is_exact, limit=limit) > 0
+    if found is None:
+        keys.put(key, stream)
+    if ctx.events is not None:
+        ctx.notify("t", "xadd", key)
+        if is_trimmed:
+            ctx.notify("t", "xtrim", key)
     return b"%d-%d" % (id_ >> 64, id_ & PART_MAX)  # `id_text`, without a call.
 
 
@@ -84,7 +139,8 @@ def _next_id(last_id: int, given: tuple[int, bool] | None, now_ms: int) -> int:
         )
     if given is None:
         # Time may stand still, or may have been further on where the last id came from.
-        return max(id_of(now_ms, 0), last_id + 1)
+        id_ = now_ms << 64
+        return id_ if id_ > last_id else last_id + 1
     id_, has_sequence = given
     if not has_sequence and id_ >> 64 == last_id >> 64:
         if last_id & PART_MAX == PART_MAX:

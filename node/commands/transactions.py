@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
-from ...proto.reply import NULL_ARRAY, ErrorReply, Reply, size_of_reply
+from ...proto.reply import NULL_ARRAY, OK, ErrorReply, Reply, size_of_reply
 from ..data.hash import Hash
 from ..errors import CommandError
 from . import HANDLERS
 from .context import REPLY_BYTES_MAX
 from .hash_expiry import expire_fields
 from .internal import WHEN_FULL
+from .unnoticed import UNNOTICED_HANDLERS
 
 if TYPE_CHECKING:
     from ..data.keyspace import Keyspace
@@ -33,6 +34,8 @@ Mark = tuple[int, bytes, int]  # Database, key, and the stamp at which it was wa
 EXEC_RO: Final = b"_EXEC_RO"  # The same, when all of them only read.
 
 PUBLISHING: Final = frozenset({b"PUBLISH", b"SPUBLISH"})
+
+_OK_BYTES: Final = size_of_reply(OK)
 
 TOO_LARGE: Final = ErrorReply(
     "ERR", "not carried out: the replies of this transaction are larger than 512 MiB already"
@@ -86,25 +89,31 @@ def _execute(keys: Keyspace, args: Args, ctx: Context, *, is_read: bool) -> Repl
         return NULL_ARRAY
     replies: list[Reply] = []
     size = 0
-    watches_misses = ctx.wants_misses
+    now_ms, watches_misses = ctx.now_ms, ctx.wants_misses
     for db, command in msgpack.unpackb(args[1], use_list=False):
         if size > REPLY_BYTES_MAX:
             replies.append(TOO_LARGE)
             continue
-        if command[0] in PUBLISHING:
+        handler = HANDLERS.get(command[0])
+        if handler is None and command[0] in PUBLISHING:
             # How many get it knows only the node that sends it: it puts that in place of the 0.
             ctx.publish(command, len(replies))
             replies.append(0)
             continue
         ctx.db = db
-        keys.enter(db, ctx.now_ms, is_read=is_read)
+        if is_read:
+            keys.enter(db, now_ms, is_read=True)
+        else:
+            keys.proceed(db, now_ms)
         if watches_misses:
             keys.on_miss = ctx.on_miss(command[0])
+        if handler is None:
+            handler = UNNOTICED_HANDLERS[command[0]]
         try:
-            reply = HANDLERS[command[0]](keys, command, ctx)
+            reply = handler(keys, command, ctx)
         except CommandError as error:
             reply = ErrorReply(error.code, error.text)
-        size += size_of_reply(reply)
+        size += _OK_BYTES if reply is OK else size_of_reply(reply)
         replies.append(reply)
     return replies
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from binascii import crc_hqx
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from itertools import starmap
 from typing import Any, Final, Protocol, TypeVar  # Any: values of every type.
@@ -78,6 +79,10 @@ class Keyspace:
         # The shard it is the data of, and how many there are; None: all of it is here. For scripts,
         # which name keys that no router has seen.
         self.owner: tuple[int, int] | None = None
+        # What `commands.scripting` makes of scripts that are in the state, by their bodies and by
+        # their hashes. No part of it: empty at first, and when one of them was removed.
+        self.scripts: dict[bytes, Any] = {}
+        self.scripts_by_sha1: dict[bytes, Any] = {}
         self.watches = Watches()
         self._command = 0  # How many of it have begun, about: a part of the stamp of a change.
         # Told to who asks, no part of the state: keys removed because they were due, and what read
@@ -159,7 +164,7 @@ class Keyspace:
             self._bucket, self._bucket_before = self._bucket_before, self._bucket
             return self._bucket
         # As `slot_of`, without a call for a key that has no tag.
-        number = crc_hqx(key, 0) & _SLOT_MASK if key.find(b"{") < 0 else slot_of(key)
+        number = (slot_of(key) if b"{" in key else crc_hqx(key, 0)) & _SLOT_MASK
         slot = self._database.slots[number]
         if type(slot) is Directory:
             slot = slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]
@@ -172,9 +177,10 @@ class Keyspace:
 
     def within(self, db: int, now_ms: int, *, is_read: bool) -> None:
         """As `enter`, for what a script does: all of it is one command."""
-        command = self._command
-        self.enter(db, now_ms, is_read=is_read)
-        self._command = command
+        if db != self._database.number or is_read != self._is_read or now_ms != self._now_ms:
+            command = self._command
+            self.enter(db, now_ms, is_read=is_read)
+            self._command = command
 
     @property
     def stamp(self) -> int:
@@ -278,6 +284,17 @@ class Keyspace:
         if not self._is_read or self.uses is None:
             return 0
         return self.uses.frequency(self._database.number, key)
+
+    @contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """What is read meanwhile does not count as a use."""
+        uses, used_at = self.uses, self._used_at
+        self.uses = None if uses is None else uses.unnoticed()
+        self._used_at = used_at[:]
+        try:
+            yield
+        finally:
+            self.uses, self._used_at = uses, used_at
 
     def note_use(self, key: bytes, *, idle_s: int | None, frequency: int | None) -> None:
         """What RESTORE says of a key that was used elsewhere."""
@@ -459,7 +476,23 @@ class Keyspace:
         self._used_at[self._slot] = self.clock
         if self.uses is not None:
             self.uses.used(self._database.number, key)
-        return self.change_found(key, value)
+        # What follows is `change_found` without a call: most that write to a collection come here.
+        assert not self._is_read, "a command that is flagged as a read writes"
+        opened = self._opened
+        if opened is not None:
+            size = opened.size_bytes
+            self._database.memory_bytes += size - self._opened_bytes
+            self._opened_bytes = size
+        if self.watches.watched or self.awaited is not None:
+            self._tell_write(key)
+        if bucket.digest is not None or self._cut is not None:
+            self._before_write(bucket)
+        if bucket.held is not None and bucket.held.values.get(key) is value:
+            value = bucket.values[key] = self._types[kind].copy(value)
+        if value is not opened:
+            self._opened = value
+            self._opened_bytes = value.size_bytes  # type: ignore[union-attr]  # As below.
+        return value
 
     def change_found(self, key: bytes, value: T) -> T:
         """As `change`, for the value that was just found at `key`, by any of the ways to read."""
@@ -469,7 +502,9 @@ class Keyspace:
         # As `_begin_write`, without a call: most commands that write to a collection come by here.
         opened = self._opened
         if opened is not None:
-            self._database.memory_bytes += opened.size_bytes - self._opened_bytes
+            size = opened.size_bytes
+            self._database.memory_bytes += size - self._opened_bytes
+            self._opened_bytes = size
         if self.watches.watched or self.awaited is not None:
             self._tell_write(key)
         if bucket.digest is not None or self._cut is not None:
@@ -477,8 +512,9 @@ class Keyspace:
         if bucket.held is not None and bucket.held.values.get(key) is value:
             # The running snapshot still has to write it out as it was (correctness L7).
             value = bucket.values[key] = self._types[type(value)].copy(value)
-        self._opened = value
-        self._opened_bytes = value.size_bytes  # type: ignore[attr-defined]  # All but bytes have it.
+        if value is not opened:
+            self._opened = value
+            self._opened_bytes = value.size_bytes  # type: ignore[attr-defined]  # All but bytes have it.
         return value
 
     def change_or_add(self, key: bytes, kind: type[T]) -> T:

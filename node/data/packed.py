@@ -14,7 +14,7 @@ from typing import Any, Final, cast  # Any: msgpack has no types.
 import msgpack
 
 _FIX_MAX = 15  # Elements of an array whose header is one byte.
-_HEADERS: Final = [b"\xc4" + bytes([length]) for length in range(256)]
+HEADERS: Final = [b"\xc4" + bytes([length]) for length in range(256)]
 _FIX_ARRAYS: Final = [bytes([0x90 | count]) for count in range(_FIX_MAX + 1)]
 _ARRAY_16, _ARRAY_32 = Struct(">BH"), Struct(">BI")
 _BIN_16, _BIN_32 = Struct(">BH"), Struct(">BI")
@@ -27,7 +27,7 @@ _unpack: Callable[[bytes], Any] = msgpack.unpackb
 def pack_one(element: bytes) -> bytes:
     length = len(element)
     if length < 256:
-        return _HEADERS[length] + element
+        return HEADERS[length] + element
     if length < _ARRAY_16_MAX:
         return _BIN_16.pack(0xC5, length) + element
     return _BIN_32.pack(0xC6, length) + element
@@ -90,7 +90,10 @@ NOWHERE: Final = (-1, -1)
 def find_short(packed: bytes, element: bytes, start: int, end: int, count: int) -> tuple[int, int]:
     """Which of the `count` elements it is that lie from `start` to before `end`, and where that
     begins."""
-    at = packed.find(pack_one(element), start, end)
+    length = len(element)
+    if length > SHORT_MAX:
+        return NOWHERE
+    at = packed.find(HEADERS[length] + element, start, end)
     if at <= start:
         return (0, at) if at == start else NOWHERE
     if packed.count(HEADER, start, end) == count:  # No element has such a byte.

@@ -15,7 +15,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias  # Any: what msgpack packs.
 
 from .integers import parse_int
-from .packed import find_short, pack_one, pack_row, unpack_row
+from .packed import HEADER, HEADERS, find_short, pack_row, unpack_row
 from .table import Table
 
 if TYPE_CHECKING:
@@ -89,13 +89,23 @@ class SetValue:
     # --- One member.
 
     def __contains__(self, member: bytes) -> bool:
+        return self.find(member) >= 0
+
+    def find(self, member: bytes) -> int:
+        """Where `remove` finds it until something is changed; negative if it is not there."""
         held = self._held
         if not isinstance(held, bytes):
-            return member in held
-        if self.encoding == INTSET:
-            number = parse_int(member)
-            return number is not None and _has_number(held, number)
-        return find_short(held, member, 1, len(held), held[0])[0] >= 0
+            return 0 if member in held else -1
+        if self.encoding != INTSET:
+            length = len(member)
+            if length > ROW_MEMBER_BYTES_MAX:
+                return -1
+            at = held.find(HEADERS[length] + member, 1)
+            if at <= 1 or held.count(HEADER, 1) == held[0]:  # No member has such a byte.
+                return at
+            return find_short(held, member, 1, len(held), held[0])[1]
+        number = parse_int(member)
+        return -1 if number is None else _place_of_number(held, number)
 
     def add(self, member: bytes, settings: Settings) -> bool:
         """Whether it is new."""
@@ -107,22 +117,19 @@ class SetValue:
     def insert(self, member: bytes, settings: Settings) -> None:
         """Add one that is not in it."""
         held = self._held
-        if isinstance(held, bytes):
-            if self.encoding == INTSET:
-                self._insert_beside_integers(held, member, settings)
-            else:
-                self._insert_beside_words(held, member, settings)
+        if not isinstance(held, bytes):
+            if self.encoding != HASHTABLE:
+                self.encoding = self._encoding_with(member, len(held), settings)
+            held.put(member, None)
             return
-        if self.encoding != HASHTABLE:
-            self.encoding = self._encoding_with(member, len(held), settings)
-        held.put(member, None)
-
-    def _insert_beside_words(self, held: bytes, member: bytes, settings: Settings) -> None:
+        if self.encoding == INTSET:
+            self._insert_beside_integers(held, member, settings)
+            return
         count, length = held[0], len(member)
         if count >= settings.set_max_listpack_entries or length > settings.set_max_listpack_value:
             self.encoding = HASHTABLE
         if count < ROW_MAX and length <= ROW_MEMBER_BYTES_MAX:
-            self._held = b"".join((_BYTES[count + 1], held[1:], pack_one(member)))
+            self._held = b"".join((_BYTES[count + 1], held[1:], HEADERS[length], member))
         else:
             self._held = table = Table.of(_words_of(held), None)
             table.put(member, None)
@@ -140,26 +147,28 @@ class SetValue:
 
     def discard(self, member: bytes) -> bool:
         """Remove it; whether it was there."""
-        if member not in self:
+        place = self.find(member)
+        if place < 0:
             return False
-        self.remove(member)
+        self.remove(member, place)
         return True
 
-    def remove(self, member: bytes) -> None:
-        """Remove one that is in it."""
+    def remove(self, member: bytes, place: int) -> None:
+        """Remove one that is in it, where `find` says."""
         held = self._held
         if not isinstance(held, bytes):
             held.pop(member)
         elif self.encoding == INTSET:
-            self._held = _without_number(held, int(member))
+            self._held = _without_number(held, place)
         else:
-            self._held = _without_word(held, member)
+            rest = held[place + 2 + held[place + 1] :]
+            self._held = b"".join((_BYTES[held[0] - 1], held[1:place], rest))
 
     def pop(self, draw: Callable[[], float]) -> bytes:
         """Remove one of the members, of which there is at least one, each as likely as any other;
         which one it was."""
         member = self.random(draw)
-        self.remove(member)
+        self.remove(member, self.find(member))
         return member
 
     def remove_all(self, members: Sequence[bytes]) -> None:
@@ -169,7 +178,7 @@ class SetValue:
             self._held = Table.of([one for one in self.members() if one not in gone], None)
             return
         for member in members:
-            self.remove(member)
+            self.remove(member, self.find(member))
 
     # --- What Redis calls it.
 
@@ -343,12 +352,6 @@ def _words_of(held: bytes) -> list[bytes]:
     return unpack_row(held[1:], held[0])
 
 
-def _without_word(held: bytes, member: bytes) -> bytes:
-    """Without one that is there."""
-    _, start = find_short(held, member, 1, len(held), held[0])
-    return b"".join((_BYTES[held[0] - 1], held[1:start], held[start + 2 + held[start + 1] :]))
-
-
 # --- Integers.
 
 
@@ -382,11 +385,13 @@ def _last_of(held: bytes) -> int:
     return number
 
 
-def _has_number(held: bytes, number: int) -> bool:
+def _place_of_number(held: bytes, number: int) -> int:
+    """Which of some it is; negative if it is none."""
     if len(held) == 1 or number > _last_of(held):  # As with numbers that are given out in turn.
-        return False
+        return -1
     numbers = _numbers_of(held)
-    return numbers[bisect_left(numbers, number)] == number
+    place = bisect_left(numbers, number)
+    return place if numbers[place] == number else -1
 
 
 def _with_number(held: bytes, number: int) -> bytes:
@@ -401,8 +406,7 @@ def _with_number(held: bytes, number: int) -> bytes:
     return _bytes_of(numbers)
 
 
-def _without_number(held: bytes, number: int) -> bytes:
-    """Without one that is there."""
-    numbers = _numbers_of(held)
-    del numbers[bisect_left(numbers, number)]
-    return _bytes_of(numbers)
+def _without_number(held: bytes, place: int) -> bytes:
+    """Without the one at that place."""
+    start = 1 + place * held[0]
+    return held[:start] + held[start + held[0] :]

@@ -11,17 +11,17 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby, islice
+from math import inf
 from operator import eq, gt
 from typing import Any, Final  # Any: chunks of any kind.
 
 CHUNK_MAX: Final = 512  # Elements,
 CHUNK_MIN: Final = 128  # below which a chunk is joined to its neighbour,
 CHUNK_JOINED_MAX: Final = 384  # if both have no more together.
+_MENDED_AT: Final = frozenset(range(0, CHUNK_MIN, 16))  # Not each time: neighbours may be large.
 BLOCK_MAX: Final = 256  # Chunks; likewise.
 BLOCK_MIN: Final = 64
 BLOCK_JOINED_MAX: Final = 192
-
-Place = tuple[float, bytes]  # Of an element, or between two.
 
 
 def place_in(scores: Sequence[float], members: Sequence[bytes], score: float, member: bytes) -> int:
@@ -67,38 +67,56 @@ class _Chunk:
 
 
 class _Block:
-    """Chunks, with their sizes. `firsts[i]` is not beyond the first element of chunk i, and beyond
-    the last one of the chunk before it."""
+    """Chunks, with their sizes. The mark of a chunk, a score and a member, is not beyond its first
+    element, and beyond the last one of the chunk before it."""
 
-    __slots__ = ("chunks", "counts", "firsts", "owner")
+    __slots__ = ("chunks", "counts", "mark_members", "mark_scores", "owner")
 
     def __init__(
-        self, owner: object, chunks: list[_Chunk], firsts: list[Place], counts: list[int]
+        self,
+        owner: object,
+        chunks: list[_Chunk],
+        mark_scores: list[float],
+        mark_members: list[bytes],
+        counts: list[int],
     ) -> None:
         self.owner = owner
         self.chunks = chunks
-        self.firsts = firsts
+        self.mark_scores = mark_scores
+        self.mark_members = mark_members
         self.counts = counts
 
-    def take_tail(self, owner: object, start: int) -> _Block:
-        """The chunks from `start` on, which leave this block for one of their own."""
-        tail = _Block(owner, self.chunks[start:], self.firsts[start:], self.counts[start:])
-        del self.chunks[start:], self.firsts[start:], self.counts[start:]
-        return tail
+    def part(self, owner: object, start: int) -> _Block:
+        """A block of the same chunks from `start` on."""
+        scores, members = self.mark_scores[start:], self.mark_members[start:]
+        return _Block(owner, self.chunks[start:], scores, members, self.counts[start:])
+
+    def cut(self, start: int, stop: int) -> None:
+        """Without the chunks from `start` to before `stop`."""
+        del self.chunks[start:stop], self.counts[start:stop]
+        del self.mark_scores[start:stop], self.mark_members[start:stop]
+
+    def append(self, chunk: _Chunk) -> None:
+        """A chunk behind all others."""
+        self.chunks.append(chunk)
+        self.mark_scores.append(chunk.scores[0])
+        self.mark_members.append(chunk.members[0])
+        self.counts.append(len(chunk.members))
 
 
 class Order:
     """Pairs of score and member; no member twice, which is for the caller to see to."""
 
-    __slots__ = ("_blocks", "_counts", "_firsts", "_owner")
+    __slots__ = ("_blocks", "_counts", "_mark_members", "_mark_scores", "_owner")
 
     def __init__(self) -> None:
         self._owner = object()
-        first = (0.0, b"")
         chunk = _Chunk(self._owner, array("d"), [])
         # There is always a block, with a chunk in it; only the last one left may be empty.
-        self._blocks = [_Block(self._owner, [chunk], [first], [0])]
-        self._firsts: list[Place] = [first]
+        self._blocks = [_Block(self._owner, [chunk], [0.0], [b""], [0])]
+        # Those of the first chunks of blocks.
+        self._mark_scores = [0.0]
+        self._mark_members = [b""]
         self._counts = [0]
 
     def copy(self) -> Order:
@@ -107,7 +125,8 @@ class Order:
         # Both get new tokens: neither may write to what they share.
         self._owner, other._owner = object(), object()
         other._blocks = self._blocks.copy()
-        other._firsts = self._firsts.copy()
+        other._mark_scores = self._mark_scores.copy()
+        other._mark_members = self._mark_members.copy()
         other._counts = self._counts.copy()
         return other
 
@@ -119,7 +138,7 @@ class Order:
 
     def rank_of(self, score: float, member: bytes) -> int:
         """How many elements are before (score, member), which need not be there itself."""
-        b, c = self._find((score, member))
+        b, c = self._find(score, member)
         block = self._blocks[b]
         chunk = block.chunks[c]
         before = sum(self._counts[:b]) + sum(block.counts[:c])
@@ -141,10 +160,17 @@ class Order:
                 c, at = c + 1, 0
             b, c = b + 1, 0
 
-    def _find(self, place: Place) -> tuple[int, int]:
-        """Block and chunk where `place` is or would be."""
-        b = bisect_right(self._firsts, place, 1) - 1
-        return b, bisect_right(self._blocks[b].firsts, place, 1) - 1
+    def _find(self, score: float, member: bytes) -> tuple[int, int]:
+        """Block and chunk where an element is or would be."""
+        b = 0
+        if len(self._blocks) > 1:
+            b = _last_not_beyond(self._mark_scores, self._mark_members, score, member)
+        block = self._blocks[b]
+        # As `_last_not_beyond`, without a call where scores differ.
+        c = bisect_right(block.mark_scores, score, 1) - 1
+        if c and block.mark_scores[c] == score:
+            c = _last_not_beyond(block.mark_scores, block.mark_members, score, member)
+        return b, c
 
     def _locate(self, rank: int) -> tuple[int, int, int]:
         """Block, chunk and position of the element with `rank`, which must be there."""
@@ -157,11 +183,17 @@ class Order:
     # --- Writing.
 
     def add(self, score: float, member: bytes) -> None:
-        b, c = self._find((score, member))
-        block, chunk = self._own(b, c)
-        members = chunk.members
-        at = place_in(chunk.scores, members, score, member)
-        chunk.scores.insert(at, score)
+        b, c = self._find(score, member)
+        block = self._blocks[b]
+        chunk = block.chunks[c]
+        if chunk.owner is not self._owner or block.owner is not self._owner:
+            block, chunk = self._own(b, c)
+        scores, members = chunk.scores, chunk.members
+        # As `place_in`, without a call where scores differ.
+        at = bisect_left(scores, score)
+        if at < len(scores) and scores[at] == score:
+            at = bisect_left(members, member, at, bisect_right(scores, score, at))
+        scores.insert(at, score)
         members.insert(at, member)
         block.counts[c] += 1
         self._counts[b] += 1
@@ -171,15 +203,42 @@ class Order:
 
     def remove(self, score: float, member: bytes) -> bytes:
         """Take out an element that is there; the very object that was kept as its member."""
-        b, c = self._find((score, member))
-        block, chunk = self._own(b, c)
-        at = place_in(chunk.scores, chunk.members, score, member)
-        kept = chunk.members.pop(at)
-        del chunk.scores[at]
+        b, c = self._find(score, member)
+        block = self._blocks[b]
+        chunk = block.chunks[c]
+        if chunk.owner is not self._owner or block.owner is not self._owner:
+            block, chunk = self._own(b, c)
+        members = chunk.members
+        at = bisect_left(chunk.scores, score)
+        if members[at] != member:  # Others have the same score.
+            at = bisect_left(members, member, at, bisect_right(chunk.scores, score, at))
+        kept = members.pop(at)
+        chunk.scores.pop(at)
         block.counts[c] -= 1
         self._counts[b] -= 1
-        self._mend(b, c, at)
+        if at == 0 or len(members) in _MENDED_AT:
+            self._mend(b, c, at)
         return kept
+
+    def pop(self, *, is_last: bool) -> tuple[float, bytes]:
+        """Take out the first element, or the last; there is one."""
+        b = c = 0
+        at = 0
+        if is_last:
+            b, at = len(self._blocks) - 1, -1
+            c = len(self._blocks[b].chunks) - 1
+        block = self._blocks[b]
+        chunk = block.chunks[c]
+        if chunk.owner is not self._owner or block.owner is not self._owner:
+            block, chunk = self._own(b, c)
+        score, member = chunk.scores.pop(at), chunk.members.pop(at)
+        block.counts[c] -= 1
+        self._counts[b] -= 1
+        if len(chunk.members) in _MENDED_AT:
+            self._mend(b, c, at)
+        elif block.mark_members[c] is member:
+            self._mark(b, c)
+        return score, member
 
     def delete(self, start: int, stop: int) -> tuple[list[float], list[bytes]]:
         """Take out the elements with ranks from `start` to before `stop`; they are there."""
@@ -199,15 +258,12 @@ class Order:
 
     def extend(self, scores: array[float], members: list[bytes]) -> None:
         """Add at most CHUNK_MAX elements that come behind all others, in order."""
-        place = (scores[0], members[0])
         last = len(self._blocks) - 1
         block = self._own_block(last)
         if not block.counts[-1]:  # The empty chunk of the beginning.
-            self._firsts[-1] = place
-            del block.chunks[-1], block.firsts[-1], block.counts[-1]
-        block.chunks.append(_Chunk(self._owner, scores, members))
-        block.firsts.append(place)
-        block.counts.append(len(members))
+            self._mark_scores[-1], self._mark_members[-1] = scores[0], members[0]
+            block.cut(len(block.chunks) - 1, len(block.chunks))
+        block.append(_Chunk(self._owner, scores, members))
         self._counts[last] += len(members)
         if len(block.chunks) > BLOCK_MAX:
             self._split_block(last, BLOCK_MAX)
@@ -228,10 +284,7 @@ class Order:
     def _own_block(self, b: int) -> _Block:
         block = self._blocks[b]
         if block.owner is not self._owner:
-            block = _Block(
-                self._owner, block.chunks.copy(), block.firsts.copy(), block.counts.copy()
-            )
-            self._blocks[b] = block
+            block = self._blocks[b] = block.part(self._owner, 0)
         return block
 
     def _split(self, b: int, c: int, at: int) -> None:
@@ -241,32 +294,48 @@ class Order:
         scores, members = chunk.scores[at:], chunk.members[at:]
         del chunk.scores[at:], chunk.members[at:]
         block.chunks.insert(c + 1, _Chunk(self._owner, scores, members))
-        block.firsts.insert(c + 1, (scores[0], members[0]))
+        block.mark_scores.insert(c + 1, scores[0])
+        block.mark_members.insert(c + 1, members[0])
         block.counts[c : c + 1] = [at, len(members)]
         if len(block.chunks) > BLOCK_MAX:
             self._split_block(b, BLOCK_MAX if c + 1 == BLOCK_MAX else BLOCK_MAX // 2)
 
     def _split_block(self, b: int, at: int) -> None:
-        tail = self._blocks[b].take_tail(self._owner, at)
+        block = self._blocks[b]
+        tail = block.part(self._owner, at)
+        block.cut(at, len(block.chunks))
         self._blocks.insert(b + 1, tail)
-        self._firsts.insert(b + 1, tail.firsts[0])
+        self._mark_scores.insert(b + 1, tail.mark_scores[0])
+        self._mark_members.insert(b + 1, tail.mark_members[0])
         count = sum(tail.counts)
         self._counts[b : b + 1] = [self._counts[b] - count, count]
+
+    def _mark(self, b: int, c: int) -> None:
+        """The first element of a chunk is gone, and must not live on as its mark."""
+        block = self._blocks[b]
+        if b == c == 0:
+            # Nobody asks for it, and what is taken from the front is taken again and again.
+            block.mark_scores[0], block.mark_members[0] = -inf, b""
+        else:
+            chunk = block.chunks[c]
+            block.mark_scores[c], block.mark_members[c] = chunk.scores[0], chunk.members[0]
+        self._mark_scores[b] = block.mark_scores[0]
+        self._mark_members[b] = block.mark_members[0]
 
     def _mend(self, b: int, c: int, at: int) -> None:
         """Something was taken out of a chunk at `at`: it may be too small now."""
         block = self._blocks[b]
-        chunk = block.chunks[c]
-        count = len(chunk.members)
-        if at == 0 and count:  # What is gone must not live on as a mark.
-            block.firsts[c] = (chunk.scores[0], chunk.members[0])
+        count = len(block.chunks[c].members)
+        if at == 0 and count:
+            self._mark(b, c)
         if count < CHUNK_MIN and len(block.chunks) > 1:
             low = c if c + 1 < len(block.chunks) else c - 1
             if count == 0:
-                del block.chunks[c], block.firsts[c], block.counts[c]
+                block.cut(c, c + 1)
             elif block.counts[low] + block.counts[low + 1] <= CHUNK_JOINED_MAX:
                 self._join(block, low)
-        self._firsts[b] = block.firsts[0]
+            self._mark_scores[b] = block.mark_scores[0]
+            self._mark_members[b] = block.mark_members[0]
         if len(block.chunks) < BLOCK_MIN and len(self._blocks) > 1:
             self._mend_block(b)
 
@@ -274,13 +343,13 @@ class Order:
         first, second = block.chunks[low : low + 2]
         scores = first.scores + second.scores
         chunk = _Chunk(self._owner, scores, first.members + second.members)
-        block.chunks[low : low + 2] = [chunk]
-        block.counts[low : low + 2] = [len(scores)]
-        del block.firsts[low + 1]
+        block.cut(low + 1, low + 2)
+        block.chunks[low] = chunk
+        block.counts[low] = len(scores)
 
     def _mend_block(self, b: int) -> None:
         if self._counts[b] == 0:
-            del self._blocks[b], self._firsts[b], self._counts[b]
+            self._drop_block(b)
             return
         low = b if b + 1 < len(self._blocks) else b - 1
         first, second = self._blocks[low : low + 2]
@@ -288,10 +357,24 @@ class Order:
             return
         block = self._own_block(low)
         block.chunks += second.chunks
-        block.firsts += second.firsts
+        block.mark_scores += second.mark_scores
+        block.mark_members += second.mark_members
         block.counts += second.counts
-        del self._blocks[low + 1], self._firsts[low + 1]
-        self._counts[low : low + 2] = [self._counts[low] + self._counts[low + 1]]
+        self._counts[low] += self._counts[low + 1]
+        self._drop_block(low + 1)
+
+    def _drop_block(self, b: int) -> None:
+        del self._blocks[b], self._counts[b]
+        del self._mark_scores[b], self._mark_members[b]
+
+
+def _last_not_beyond(scores: list[float], members: list[bytes], score: float, member: bytes) -> int:
+    """The last of the marks that is not beyond (score, member); the first, if all others are."""
+    at = bisect_right(scores, score, 1) - 1
+    if at and scores[at] == score:
+        low = bisect_left(scores, score, 1, at)
+        at = bisect_right(members, member, low, at + 1) - 1
+    return at
 
 
 def _take_from(counts: list[int], rank: int) -> tuple[int, int]:

@@ -55,31 +55,41 @@ Pairs = list[tuple[bytes, float]]
 class _Large:
     """Many elements: the same member objects in both."""
 
-    __slots__ = ("bytes", "order", "scores")
+    __slots__ = ("bytes", "count", "order", "scores")
 
     def __init__(self) -> None:
         self.scores = Table[float]()
         self.order = Order()
-        self.bytes = 0  # Of the members, as objects.
+        self.count = 0
+        self.bytes = _LARGE_BYTES  # With the members, as objects, and their scores and places.
 
     def copy(self) -> _Large:
         other: _Large = _Large.__new__(_Large)
-        other.scores, other.order, other.bytes = self.scores.copy(), self.order.copy(), self.bytes
+        other.scores, other.order = self.scores.copy(), self.order.copy()
+        other.count, other.bytes = self.count, self.bytes
         return other
+
+    def add(self, member: bytes, score: float) -> None:
+        """To the order, a member that the table has already."""
+        self.order.add(score, member)
+        self.count += 1
+        self.bytes += _ELEMENT_BYTES + (len(member) + 48 & -16)  # bytes_object_size.
 
     def remove(self, member: bytes) -> bool:
         score = self.scores.pop(member)
         if score is MISSING:
             return False
         self.order.remove(score, member)
-        self.bytes -= bytes_object_size(len(member))
+        self.count -= 1
+        self.bytes -= _ELEMENT_BYTES + bytes_object_size(len(member))
         return True
 
     def delete(self, start: int, stop: int) -> Pairs:
         gone_scores, gone_members = self.order.delete(start, stop)
         for member in gone_members:
             self.scores.pop(member)
-        self.bytes -= sum([bytes_object_size(len(member)) for member in gone_members])
+        self.count -= len(gone_members)
+        self.bytes -= sum([_ELEMENT_BYTES + (len(one) + 48 & -16) for one in gone_members])
         return list(zip(gone_members, gone_scores, strict=True))
 
     @classmethod
@@ -90,11 +100,11 @@ class _Large:
         numbers = array("d", scores)
         # As they were given: there they are likely to lie beside each other in memory.
         made.scores = Table.filled(members, numbers)
-        made.bytes = sum([len(member) + 48 & -16 for member in members])  # bytes_object_size.
         if not is_ordered:
             members, ordered = in_order(members, numbers.tolist())
             numbers = array("d", ordered)
         made._append(numbers, members)
+        made.count = len(made.scores)
         return made
 
     def extend(self, scores: array[float], members: list[bytes]) -> None:
@@ -102,11 +112,12 @@ class _Large:
         put = self.scores.put
         for member, score in zip(members, scores, strict=True):
             put(member, score)
-        self.bytes += sum([len(member) + 48 & -16 for member in members])  # bytes_object_size.
         self._append(scores, members)
 
     def _append(self, scores: array[float], members: list[bytes]) -> None:
         """To the order; the table has them."""
+        self.count += len(members)
+        self.bytes += sum([_ELEMENT_BYTES + (len(one) + 48 & -16) for one in members])
         for start in range(0, len(members), CHUNK_MAX):
             end = start + CHUNK_MAX
             self.order.extend(scores[start:end], members[start:end])
@@ -123,7 +134,7 @@ class SortedSet:
 
     def __len__(self) -> int:
         held = self._held
-        return held[0] if isinstance(held, bytes) else len(held.scores)
+        return held[0] if isinstance(held, bytes) else held.count
 
     # --- Reading.
 
@@ -200,7 +211,7 @@ class SortedSet:
             return _members_of(held)[start:stop], _scores_of(held)[start:stop].tolist()
         members: list[bytes] = []
         scores: list[float] = []
-        end = len(held.scores)
+        end = held.count
         pieces = held.order.pieces(start, end if stop is None else min(stop, end))
         for more_scores, more_members in pieces:
             members += more_members
@@ -236,20 +247,17 @@ class SortedSet:
         held = self._held
         if isinstance(held, bytes):
             return self._put_small(held, member, score, settings)
-        before = held.scores.get(member)
-        if before == score:
-            return before
         if self.is_listpack:
-            if before is None:
-                self._name(len(held.scores), member, settings)
+            if member not in held.scores:
+                self._name(held.count, member, settings)
             score = self._kept(score)
-        held.scores.put(member, score)
-        if before is None:
-            held.bytes += bytes_object_size(len(member))
-        else:
+        before = held.scores.swap_other(member, score)
+        if before is MISSING:
+            held.add(member, score)
+            return None
+        if before != score:
             # The table has the object of before as its key: both share it.
-            member = held.order.remove(before, member)
-        held.order.add(score, member)
+            held.order.add(score, held.order.remove(before, member))
         return before
 
     def _put_small(
@@ -308,13 +316,25 @@ class SortedSet:
         self._held = _without(held, place, at)
         return True
 
+    def pop(self, *, is_max: bool) -> tuple[bytes, float]:
+        """Take out the first element, or the last; there is one."""
+        held = self._held
+        if isinstance(held, bytes):
+            place = held[0] - 1 if is_max else 0
+            return self._delete_small(held, place, place + 1)[0]
+        score, member = held.order.pop(is_last=is_max)
+        held.scores.pop(member)
+        held.count -= 1
+        held.bytes -= _ELEMENT_BYTES + (len(member) + 48 & -16)  # bytes_object_size.
+        return member, score
+
     def delete(self, start: int, stop: int) -> Pairs:
         """Take out the elements with ranks from `start` to before `stop`, all there; what they
         were."""
         held = self._held
         if isinstance(held, bytes):
             return self._delete_small(held, start, stop)
-        if (stop - start) * 2 > len(held.scores):
+        if (stop - start) * 2 > held.count:
             # Most of them: what stays is put together anew.
             members, scores = self.columns()
             gone = list(zip(members[start:stop], scores[start:stop], strict=True))
@@ -397,8 +417,7 @@ class SortedSet:
         if isinstance(held, bytes):
             # As `bytes_object_size`, without the call: this is asked twice for every change.
             return _OBJECT_BYTES + (len(held) + 48 & -16)
-        count = len(held.scores)
-        return _LARGE_BYTES + held.bytes + count * _ELEMENT_BYTES + expected_size(count)
+        return held.bytes + expected_size(held.count)
 
     def pack(self) -> Any:
         held = self._held

@@ -33,6 +33,8 @@ FIELD_BYTES = 48  # The name of a field beside its bytes.
 
 _LISTPACK_BYTES = 7  # Of an empty one.
 _NUMBER_BEGINS = frozenset(bytes((byte,)) for byte in b"-0123456789")
+_SMALL_MAX = 127  # A number that takes two bytes.
+_NUMBER_LAST = ord("9")  # None begins with a higher byte.
 
 _ARRAY_16 = Struct(">BH")  # How msgpack begins an array.
 
@@ -116,16 +118,18 @@ class Chunk:
         ms, sequence = (id_ >> 64) - (first >> 64), id_ & PART_MAX
         more = sequence - (first & PART_MAX)
         # Flags, both parts of the id, and at its end the number of items of the entry.
-        size = 4 if 0 <= ms <= 127 else 2 + _int_bytes(ms)
-        size += 2 if more == 0 else _int_bytes(more)
-        if len(pairs) == 2 and (pairs[0],) == self.fields:
+        size = 4 if 0 <= ms <= _SMALL_MAX else 2 + _int_bytes(ms)
+        size += 2 if 0 <= more <= _SMALL_MAX else _int_bytes(more)
+        fields = self.fields
+        if len(pairs) == 2 and len(fields) == 1 and pairs[0] == fields[0]:
             value = pairs[1]
             packed = _pack_entry((ms, sequence, value))
-            if len(value) < 64 and value[:1] not in _NUMBER_BEGINS:
-                size += len(value) + 4  # As below, at once for what most are.
+            length = len(value)
+            if 0 < length < 64 and value[0] > _NUMBER_LAST:
+                size += length + 4  # As below, at once for what most are.
             else:
                 size += 2 + _text_bytes(value)
-        elif tuple(pairs[::2]) == self.fields:
+        elif tuple(pairs[::2]) == fields:
             values = pairs[1::2]
             packed = _pack_entry((ms, sequence, *values))
             size += _texts_bytes(values) + (2 if len(values) < 125 else _int_bytes(len(values) + 3))
@@ -327,16 +331,57 @@ class Stream:
     ) -> None:
         """Add an entry above all others. The bounds are of nodes, as `stream-node-max-...` say;
         `size` is how many bytes fields and values have, for who knows it."""
-        chunks = self.chunks
+        chunks, owner = self.chunks, self.owner
         if size is None:
             size = sum(map(len, pairs))
-        if not chunks or chunks[-1].is_full(size, bytes_max, entries_max):
+        if not chunks:
             chunk = self._add_chunk(id_, pairs)
         else:
             chunk = chunks[-1]
-            if chunk.owner is not self.owner:
+            if chunk.is_full(size, bytes_max, entries_max):
+                chunk = self._add_chunk(id_, pairs)
+            elif chunk.owner is not owner:
                 chunk = self._own(len(chunks) - 1)
-        self.owner.bytes += chunk.append(id_, pairs)
+        owner.bytes += chunk.append(id_, pairs)
+        self.length += 1
+        self.added += 1
+        self.last_id = self.top_id = id_
+        if self.length == 1:
+            self.first_id = id_
+
+    def append_one(
+        self, id_: int, field: bytes, value: bytes, bytes_max: int, entries_max: int
+    ) -> None:
+        """As `append`, of one field and its value."""
+        chunk = self.chunks[-1] if self.chunks else None
+        length = len(value)
+        # What most are, told without a call: a text that is no number, behind others of that field,
+        # in a chunk that is far from full.
+        if (
+            chunk is None
+            or chunk.owner is not self.owner
+            or chunk.fields != (field,)
+            or type(chunk.data) is not bytearray
+            or not 0 < length < 64
+            or value[0] <= _NUMBER_LAST
+            or chunk.count + chunk.deleted >= entries_max
+            or chunk.listpack_bytes + len(field) + length + 4 >= bytes_max
+            or entries_max > _SMALL_MAX
+            or bytes_max > CHUNK_BYTES_MAX
+        ):
+            self.append(id_, (field, value), bytes_max, entries_max, len(field) + length)
+            return
+        first, sequence = chunk.first, id_ & PART_MAX
+        ms, more = (id_ >> 64) - (first >> 64), sequence - (first & PART_MAX)
+        size = 10 if 0 <= ms <= _SMALL_MAX else 8 + _int_bytes(ms)
+        if not 0 <= more <= _SMALL_MAX:
+            size += _int_bytes(more) - 2
+        packed = _pack_entry((ms, sequence, value))
+        chunk.data += packed
+        chunk.last = id_
+        chunk.count += 1
+        chunk.listpack_bytes += size + length
+        self.owner.bytes += len(packed)
         self.length += 1
         self.added += 1
         self.last_id = self.top_id = id_
@@ -345,14 +390,19 @@ class Stream:
 
     def _add_chunk(self, id_: int, pairs: Sequence[bytes]) -> Chunk:
         chunks = self.chunks
-        if chunks and chunks[-1].owner is self.owner:
-            chunks[-1].data = bytes(chunks[-1].data)  # It keeps no room to grow any more.
         fields = tuple(pairs[::2])
-        if chunks and chunks[-1].fields == fields:
-            fields = chunks[-1].fields  # One tuple for both.
+        # As `count_chunks` counts it.
+        size = CHUNK_BYTES + sum([FIELD_BYTES + len(field) for field in fields])
+        if chunks:
+            last = chunks[-1]
+            if last.owner is self.owner:
+                last.data = bytes(last.data)  # It keeps no room to grow any more.
+            if last.fields == fields:
+                fields = last.fields  # One tuple for both.
+                size = CHUNK_BYTES
+        self.owner.bytes += size
         chunk = Chunk(self.owner, id_, fields)
         chunks.append(chunk)
-        self.count_chunks(len(chunks) - 1, len(chunks), 1)
         return chunk
 
     def delete(self, id_: int) -> bool:

@@ -68,17 +68,18 @@ def _dict_size(count: int) -> int:
 
 def expected_size(count: int) -> int:
     """About what a table of so many elements takes, keys not counted, by their number alone."""
-    chunks = 1
-    while count > chunks * CHUNK_MAX:
-        chunks *= 2
-    size = _dict_size(-(-count // chunks))
-    if chunks > 1:
-        # Chunks are not all as full as their average: near a half, some dicts are of the next size.
-        share = min(1.0, max(0.0, (count / chunks - 150) / 40))
-        size = int(_dict_size(CHUNK_MAX) * share + _dict_size(MERGED_MAX) * (1 - share))
+    if count <= CHUNK_MAX:
+        return TABLE_BYTES + CHUNK_BYTES + 8 + _DICT_SIZES[count]
+    chunks = 1 << ((count - 1) // CHUNK_MAX).bit_length()
+    # Chunks are not all as full as their average: near a half, some dicts are of the next size.
+    share = (count / chunks - 150) / 40
+    size = _FULL if share >= 1 else int(_FULL * share + _HALF * (1 - share))
     return TABLE_BYTES + chunks * (CHUNK_BYTES + 8 + size)
 
 
+_DICT_SIZES: Final = tuple(map(_dict_size, range(CHUNK_MAX + 1)))
+_FULL: Final = _dict_size(CHUNK_MAX)
+_HALF: Final = _dict_size(MERGED_MAX)
 _ROOMS: Final = tuple((1 << bits) * 2 // 3 for bits in range(3, 32))
 # A dict that comes to so many elements grows by so much.
 _GROWTH: Final = {
@@ -258,19 +259,37 @@ class Table(Generic[V]):
             self._added(key, place, chunk)
         return before
 
+    def swap_other(self, key: bytes, value: V) -> V | Missing:
+        """As `swap`; one that is equal already stays as it is."""
+        place = place_of(key)
+        chunk = self._chunks[place >> self._shift]
+        before = chunk.values.get(key, MISSING)
+        if before == value:
+            return before
+        if chunk.owner is not self._owner:
+            chunk = self._own(place, chunk)
+        chunk.note = None
+        chunk.values[key] = value
+        if before is MISSING:
+            self._added(key, place, chunk)
+        return before
+
     def pop(self, key: bytes) -> V | Missing:
         """Remove `key`; its value, or MISSING."""
         place = place_of(key)
         chunk = self._chunks[place >> self._shift]
-        if key not in chunk.values:
-            return MISSING
         if chunk.owner is not self._owner:
+            if key not in chunk.values:
+                return MISSING
             chunk = self._own(place, chunk)
+        values = chunk.values
+        value = values.pop(key, MISSING)
+        if value is MISSING:
+            return MISSING
         chunk.note = None
-        value = chunk.values.pop(key)
-        left = len(chunk.values)
+        left = len(values)
         self._count -= 1
-        self._bytes -= bytes_object_size(len(key))
+        self._bytes -= len(key) + 48 & -16  # bytes_object_size.
         if left + 1 in _GROWTH:
             self._bytes -= _GROWTH[left + 1]
             self._shrink(place, chunk)

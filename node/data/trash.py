@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .buckets import Slots
 
 FREED_AT_ONCE_BYTES: Final = 256 << 10
+_SAME_MAX: Final = 1024  # Places of one bucket that are passed over with it.
 
 
 class Trash:
@@ -60,11 +61,13 @@ class Trash:
         lists = self._lists
         while lists and pieces > 0:
             last = lists[-1]
-            if last:
-                self._take_apart(last.pop())
-                pieces -= 1
-            else:
+            if not last:
                 lists.pop()
+                continue
+            piece = last.pop()
+            _drop_same(last, piece)
+            self._take_apart(piece)
+            pieces -= 1
 
     def _take_apart(self, piece: Any) -> None:
         """Of a database that was emptied, a slot may hold as much as all others together."""
@@ -75,3 +78,11 @@ class Trash:
             for value in values.values():
                 if type(value) is not bytes and size_of(value) > FREED_AT_ONCE_BYTES:
                     self._lists += value.take_apart()
+
+
+def _drop_same(places: list[Any], piece: Any) -> None:
+    """Of few keys, many slots share one bucket."""
+    for _ in range(_SAME_MAX):
+        if not places or places[-1] is not piece:
+            return
+        places.pop()

@@ -75,6 +75,13 @@ class Uses:
             self._mask = len(self._numbers) - 1
         self._numbers[(hash(key) ^ db) & self._mask] = self._new()
 
+    def unnoticed(self) -> Uses:
+        """What is told to that one leaves no trace; it knows what this one does."""
+        deaf = _Deaf.__new__(_Deaf)
+        for name in Uses.__slots__:
+            setattr(deaf, name, getattr(self, name))
+        return deaf
+
     def set_idle(self, db: int, key: bytes, seconds: int) -> None:
         """It was not used for so long, as RESTORE says."""
         if not self.is_frequency:
@@ -106,3 +113,10 @@ class Uses:
     def dullness(self, db: int, key: bytes) -> int:
         """The higher, the sooner it goes."""
         return -self.frequency(db, key) if self.is_frequency else self.idle(db, key)
+
+
+class _Deaf(Uses):
+    __slots__ = ()
+
+    def used(self, db: int, key: bytes) -> None:
+        """Nobody is to know."""

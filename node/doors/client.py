@@ -16,8 +16,8 @@ from ..errors import CommandError
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
     from ...proto.reply import Reply
-    from ..pubsub import Subscriber
     from ..request import Args, Outcome
+    from ..subscriptions import Subscriber
     from .door import Door
     from .lane import Batch, Lane, Sink
     from .routes import Route

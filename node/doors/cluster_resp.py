@@ -26,7 +26,7 @@ from ..commands.functions import LOAD_FUNCTION
 from ..errors import CommandError, NotLeader, Unavailable
 from ..request import Done, NotApplied, Outcome, Request, Unknown
 from .cluster_view import cluster_address
-from .gather import Gather, Part
+from .gather import Gather, Part, check_memory
 from .outcomes import CROSS_SLOT, NOT_SERVED, refusal, uncertain
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class ClusterRouting:
             # A script without keys, or arguments that make no sense: any shard will do.
             client.send(self.any_shard(), slot, args, cost, is_write=route.is_write)
             return
+        check_memory(row, self._router)
         if route.name in _KEPT_EVERYWHERE:
             self._keep_everywhere(client, slot, route, args, cost)
             return

@@ -32,8 +32,8 @@ from .transactions import UNQUEUED, Transaction
 
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
-    from ..pubsub import Subscriber
     from ..request import Args
+    from ..subscriptions import Subscriber
     from .door import Door
     from .routes import Route
     from .watch import Watched

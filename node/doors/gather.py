@@ -8,16 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any  # Any: replies nest.
 
+from ...cluster.command import GROWS
 from ...proto.reply import ErrorReply
+from ..commands.internal import OUT_OF_MEMORY_TEXT
+from ..errors import CommandError
 from .outcomes import HALF_APPLIED
 from .subcommands import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...cluster.command import Command
     from ...proto.reply import Reply
     from ..request import Args
+    from .backend import Router
     from .client import Client
+
+
+def check_memory(row: Command, router: Router) -> None:
+    """Without memory, what grows is refused before any shard has its part of it."""
+    if row.flags & GROWS and router.is_full:
+        raise CommandError(OUT_OF_MEMORY_TEXT, "OOM")
 
 
 class Gather:

@@ -16,7 +16,7 @@ from ...cluster.routing import is_anywhere
 from ...cluster.slots import DATABASES, ShardId
 from ...proto.execute import encode_batch, encode_outcome, encode_result
 from ...proto.reply import ErrorReply, NullArray, Reply
-from ..commands.blocking import waiting_of
+from ..commands.blocking import is_nothing, waiting_of
 from ..commands.transactions import EXEC, EXEC_RO, WATCH, pack_marks, pack_transaction
 from ..data.waiters import WaiterId
 from ..errors import CommandError, Unavailable
@@ -136,6 +136,10 @@ class BatchRun:
         return self._stream.name
 
     @property
+    def is_no_touch(self) -> bool:
+        return self._stream.is_no_touch and not self.turn  # What waits is known by its name.
+
+    @property
     def session_timeout_ms(self) -> int:
         return self._stream.service.session_timeout_ms
 
@@ -151,6 +155,8 @@ class BatchRun:
 
     def carried_out(self, part: Part, replies: Sequence[Reply]) -> None:
         """Count them. What was split over shards is counted by its Gather, as one."""
+        if self.turn and len(self._commands) == 1 and is_nothing(replies[0]):
+            return  # Its command waits on, and is counted when that ends.
         commands: Sequence[Args] = part.commands
         if part.has_parts:
             whole = [place for place, sink in enumerate(part.sinks) if type(sink) is int]
@@ -265,7 +271,7 @@ class BatchRun:
                 _check_count(route, args)
                 if is_large:
                     _check_size(self.door.limits.reader, args)
-                if monitors.watching:
+                if monitors.watching and (self._is_behind_others or not self.turn):
                     monitors.show(stream, route, args)
                 if route.handler is None:
                     args[0] = route.name
@@ -319,8 +325,10 @@ class BatchRun:
         # Waiting for data is no work.
         is_waiting = route.row.flags & BLOCKING
         elapsed_ns = 0 if is_waiting else self.door.router.now_ns() - self.now_ns
-        stats = self.door.clients.stats
-        stats.answered_here(self._stream, route.row, args, reply, elapsed_ns)
+        is_turn = self.asks_for_turn and route.is_write and isinstance(reply, list)
+        if not is_turn:  # What takes it is counted.
+            stats = self.door.clients.stats
+            stats.answered_here(self._stream, route.row, args, reply, elapsed_ns)
         if not self.is_lost:
             self.put(slot, reply)
 

@@ -20,7 +20,7 @@ from ...proto.channels import STREAM, encode_done, encode_gap
 from ...proto.execute import messages
 from ..data.glob import PATTERN_BYTES_MAX
 from ..peer_stream import StreamBroken, read_bytes
-from ..pubsub import PATTERN, Kind
+from ..subscriptions import PATTERN, Kind
 from .client import Client
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from ...cluster.slots import ShardId
     from ...proto.reply import Reply
     from ..peer_stream import Context
-    from ..pubsub import PubSub, Subscriber
+    from ..pubsub import PubSub
     from ..request import Args, Outcome
+    from ..subscriptions import Subscriber
     from .door import Door
     from .lane import Batch, Sink
 

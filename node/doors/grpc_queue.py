@@ -17,6 +17,7 @@ from ..data.sessions import FULL, SESSION_LOST
 from ..errors import NoQuorum, Overloaded, SessionUnknown
 from ..request import Done, NotApplied, Outcome, Request, Unknown
 from .grpc_outcomes import PREDECESSOR, Refused, unknown
+from .no_touch import unnoticed
 from .routes import SHARD_ROUTES
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class ShardQueue:
         request = Request(
             self._shard,
             run.db,
-            part.commands,
+            unnoticed(part.commands) if run.is_no_touch else part.commands,
             part.has_write,
             run.deadline_ns,
             self._complete,

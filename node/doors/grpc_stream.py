@@ -158,7 +158,9 @@ class Stream(Client):
             if self._closing is not None or self._is_lost:
                 return
             run = BatchRun(self, batch, commands, cost, is_large=is_large)
-            self.door.clients.commands += len(commands)
+            # What takes something in its turn was counted when it began to wait.
+            if batch.is_behind_others or not batch.turn:
+                self.door.clients.commands += len(commands)
             self._runs += 1
             self._cost += run.cost
             run.advance()

@@ -7,9 +7,11 @@ of itself (`client/status.py` puts a cluster together from all of them).
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol  # Any: JSON out.
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client.metrics_core import Metric
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """What is no HTTP is the mistake of who sent it: a client of another port, a scanner."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+log = logging.getLogger(__name__)
+log.addFilter(_is_worth_a_line)
 
 
 class NodeView(Protocol):
@@ -65,7 +76,7 @@ class HttpDoor:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/status", self._status)
         application.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, logger=log)
 
     async def listen(self, host: str, port: int) -> None:
         """Raises OSError if the port is taken."""

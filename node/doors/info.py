@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ...cluster.settings import settings_of
 from ...proto.reply import Reply, VerbatimReply
 from ..histogram import percentile
-from ..pubsub import CHANNEL, PATTERN, SHARD
+from ..subscriptions import CHANNEL, PATTERN, SHARD
 from .subcommands import shown
 
 if TYPE_CHECKING:

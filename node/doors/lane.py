@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import Overloaded
 from ..request import NotApplied, Request
+from .no_touch import unnoticed
 
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
@@ -32,10 +33,20 @@ BACK_OFF_MAX_S = 0.16  # up to this.
 class Batch:
     """Commands that go, or went, as one request."""
 
-    __slots__ = ("commands", "cost", "db", "has_parts", "has_write", "since_ns", "sinks")
+    __slots__ = (
+        "commands",
+        "cost",
+        "db",
+        "has_parts",
+        "has_write",
+        "is_no_touch",
+        "since_ns",
+        "sinks",
+    )
 
-    def __init__(self, db: int, since_ns: int) -> None:
+    def __init__(self, db: int, since_ns: int, *, is_no_touch: bool) -> None:
         self.db = db
+        self.is_no_touch = is_no_touch  # As CLIENT NO-TOUCH says.
         self.since_ns = since_ns  # When its first command came: deadlines count from there.
         self.commands: list[Args] = []
         self.sinks: list[Sink] = []
@@ -62,13 +73,14 @@ class Lane:
             limits = client.door.limits
             if (
                 batch.db != client.db
+                or batch.is_no_touch is not client.is_no_touch
                 or batch.cost + cost > limits.request_bytes_max
                 or len(batch.commands) >= limits.request_commands_max
             ):
-                batch = Batch(client.db, client.now_ns)
+                batch = Batch(client.db, client.now_ns, is_no_touch=client.is_no_touch)
                 waiting.append(batch)
         else:
-            batch = Batch(client.db, client.now_ns)
+            batch = Batch(client.db, client.now_ns, is_no_touch=client.is_no_touch)
             waiting.append(batch)
             if self._flight is None:
                 client.idle_lanes.append(self)
@@ -91,7 +103,7 @@ class Lane:
             Request(
                 self._shard,
                 batch.db,
-                batch.commands,
+                unnoticed(batch.commands) if batch.is_no_touch else batch.commands,
                 batch.has_write,
                 batch.since_ns + door.command_timeout_ns,
                 self._complete,

@@ -15,14 +15,15 @@ from ...proto.reply import Pushes, Reply
 from ...proto.resp import encode_push
 from ..data.glob import PATTERN_BYTES_MAX, Glob
 from ..errors import CommandError
-from ..pubsub import CHANNEL, PATTERN, SHARD, Kind
+from ..subscriptions import CHANNEL, PATTERN, SHARD, Kind
 from .subcommands import Later, Subcommands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..pubsub import PubSub, Subscriber
+    from ..pubsub import PubSub
     from ..request import Args
+    from ..subscriptions import Subscriber
     from .backend import Router
     from .client import Client
     from .connection import Connection

@@ -21,7 +21,7 @@ from ...cluster.routing import (
 )
 from ...cluster.slots import ShardId, shard_of
 from ..errors import CommandError, Unavailable
-from .gather import Gather, Part
+from .gather import Gather, Part, check_memory
 from .outcomes import CROSS_SHARD, CROSS_TRANSACTION, refusal
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class AnyKeyRouting:
     is_cluster = False
 
     def __init__(self, router: Router, rng: Random) -> None:
+        self._router = router
         self._shards = router.shards
         self._rng = rng
 
@@ -55,6 +56,7 @@ class AnyKeyRouting:
         elif len(shards) == 1:
             client.send(shards[0], slot, args, cost, is_write=route.is_write)
         elif route.row.spread in (Spread.ALL_SHARDS, Spread.EVERYWHERE):
+            check_memory(route.row, self._router)
             self._ask_all(client, slot, route, args, cost)
         elif route.row.spread is Spread.SPLIT_KEYS:
             self._split(client, slot, route, args, cost)

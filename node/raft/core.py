@@ -15,6 +15,7 @@ from .election import NEVER, ElectionTimer
 from .follower import accept
 from .freshness import Freshness
 from .leader import Leadership
+from .lease import LEASE_MAX_NS, Promise
 from .log import RaftLog
 from .outbox import Outbox
 from .progress import FollowerView
@@ -73,6 +74,7 @@ class RaftCore:
         self._is_leading_allowed = True
         self._must_go = False  # Leadership is being given up, not lent.
         self._timer = ElectionTimer(config, rng)
+        self._promise = Promise()
         self._install: SnapshotMeta | None = None  # A snapshot on its way into the state machine.
         self._is_install_out = False
         self._handed_index = self._log.commit_index  # Given out in `committed` up to here.
@@ -156,6 +158,10 @@ class RaftCore:
         """Whether we lead and an entry of our term is committed (Raft §8)."""
         return self._lead is not None and self._lead.is_ready_to_serve
 
+    def has_lease(self, now: int) -> bool:
+        """Whether we lead and nobody else does at `now`."""
+        return self._lead is not None and self._lead.has_lease(now)
+
     def fresh_at(self, applied_index: int) -> int | None:
         """At a follower: a moment of our clock than which a state applied up to there is no older,
         or None if none is known."""
@@ -205,7 +211,7 @@ class RaftCore:
             return self._lead.heartbeat_at
         if not self._is_voter or not self._is_leading_allowed:
             return NEVER
-        return self._timer.fires_at
+        return self._campaigns_at
 
     # --- Inputs.
 
@@ -215,7 +221,7 @@ class RaftCore:
         if lead is not None:
             if self._now >= lead.heartbeat_at:
                 self._tick_leader(lead)
-        elif self._now >= self._timer.fires_at:
+        elif self._now >= self._campaigns_at:
             self._timer.rest(self._now)
             if self._can_campaign():
                 self._become_pre_candidate()
@@ -286,6 +292,7 @@ class RaftCore:
         elif self._leader != NOBODY and self._nodes.get(self._leader) == node:
             # Do not wait out the election timeout. Whoever still hears the leader refuses the
             # pre-vote, so a false alarm disturbs nothing. Any message of the leader undoes this.
+            # What was promised that leader stands: it may live, and count on it (`lease.py`).
             self._leader = NOBODY
             self._timer.hurry(self._now)
 
@@ -345,8 +352,9 @@ class RaftCore:
         """What is to be done now, or None. Several may be out; their tickets return in order."""
         log, saves, out, lead = self._log, self._saves, self._out, self._lead
         if lead is not None:
+            # correctness R3: all reads had come when that time was read.
+            out.reads += lead.leased_reads(self._now)
             lead.flush(self._now)
-            out.reads += lead.confirm_alone()
         entries: tuple[Entry, ...] = ()
         if saves.written_index < log.last_index:
             entries = log.between(saves.written_index + 1, log.last_index)
@@ -433,6 +441,7 @@ class RaftCore:
         granted = (
             message.term > self._term
             and not self._has_live_leader()
+            and not self._promise.holds(self._now)
             and message.last >= self._log.last
         )
         if granted:
@@ -462,10 +471,19 @@ class RaftCore:
             self._tally.record(message.source, granted=message.granted)
             if self._tally.is_won and self._can_campaign():
                 self._become_candidate(is_transfer=False)
-            elif self._tally.is_lost:
+                return
+            if self._tally.is_lost:
                 self._become_follower(self._term, NOBODY)
+            if not message.granted:
+                self._timer.refused(self._now)
 
     def _on_request_vote(self, message: RequestVote) -> None:
+        if (
+            message.term >= self._term
+            and self._promise.holds(self._now)
+            and not message.is_transfer
+        ):
+            return  # correctness R4. In our own term, too: the promise may be to an earlier leader.
         if message.term > self._term:
             # A live leader's majority needs no election: not even the term is taken over, or a
             # replica that was cut off would depose it (Raft §6, dissertation §4.2.3).
@@ -521,6 +539,11 @@ class RaftCore:
             and not self._is_disk_hung()
         )
 
+    @property
+    def _campaigns_at(self) -> int:
+        """When patience ends, but not before all that is promised."""
+        return max(self._timer.fires_at, self._promise.until)
+
     def _is_own_vote_saved(self) -> bool:
         return self._saves.hard_state == HardState(self._term, self._replica)
 
@@ -545,7 +568,7 @@ class RaftCore:
         if message.term < self._term:
             # correctness R7: otherwise nobody could ever bring it up to our term, and we would
             # refuse it for ever.
-            self._out.answer(message, self._term)
+            self._out.outdate(message, self._term)
             return
         self._follow(message.source, message.term)
         self._freshness.heard(message.term, message.round, self._now)
@@ -554,7 +577,7 @@ class RaftCore:
         if message.commit_index > self._log.commit_index:
             assert message.commit_index <= self._log.last_index, "acknowledged entries are lost"
             self._log.commit_index = message.commit_index
-        self._out.answer(message, self._term)
+        self._out.answer(message, self._term, self._promise.make(message.lease_ns, self._now))
 
     def _on_install_snapshot(self, message: InstallSnapshot) -> None:
         """A whole snapshot has arrived (Raft §7)."""
@@ -636,7 +659,15 @@ class RaftCore:
             is_first = self._now < 0
             self._now = now
             if is_first:
-                self._timer.rest(self._now)
+                self._begin()
+
+    def _begin(self) -> None:
+        """The first time that is given."""
+        self._timer.rest(self._now)
+        if self._term:
+            # correctness R4: the process before this one may have made a promise. Not in term 0:
+            # whoever is promised something leads, and its term is saved before it is answered.
+            self._promise.make(LEASE_MAX_NS, self._now)
 
     def _is_disk_hung(self) -> bool:
         oldest = self._saves.oldest_at

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .lease import Lease
 from .progress import Progress, State
 from .quorum import agreed
 from .reads import ReadRounds
@@ -77,6 +78,7 @@ class Leadership:
             for voter in voters
             if voter.replica != config.replica
         }
+        self._lease = Lease(config.lease_ns, self.followers)
 
     # --- Time.
 
@@ -84,7 +86,7 @@ class Leadership:
         """Send a round of heartbeats, and again what has been without an answer for too long."""
         self.heartbeat_at = now + self._config.heartbeat_interval_ns
         # If the urgent round of a read was lost, the answers to this one confirm it.
-        self._send_round(is_urgent=self._reads.is_in_flight)
+        self._send_round(now, is_urgent=self._reads.is_in_flight)
         for follower in self.followers.values():
             if follower.is_overdue(now, self._resend_after):
                 self._ask_again(follower, now)
@@ -118,7 +120,7 @@ class Leadership:
                 self._send_append(follower, EntryId(term, previous), entries, now)
         if self._reads.is_round_due and self.is_ready_to_serve:
             self._reads.begin(self.round + 1, log.commit_index)
-            self._send_round(is_urgent=True)
+            self._send_round(now, is_urgent=True)
 
     def _entries_from(self, first: int) -> tuple[Entry, ...]:
         return self._log.between(first, self._log.reach(first, self._config.append_bytes_max))
@@ -148,8 +150,9 @@ class Leadership:
         follower.become_snapshot(meta.id)
         self._out.append(InstallSnapshot(self._replica, follower.replica, self._term, meta))
 
-    def _send_round(self, *, is_urgent: bool) -> None:
+    def _send_round(self, now: int, *, is_urgent: bool) -> None:
         self.round += 1
+        self._lease.sent(now)
         commit_index = self._log.commit_index
         is_known = self.is_ready_to_serve  # What earlier leaders have committed.
         for follower in self.followers.values():
@@ -163,6 +166,7 @@ class Leadership:
                     is_urgent,
                     follower.echoes.round if is_known else 0,
                     commit_index if is_known else 0,
+                    self._lease.asked_ns,
                 )
             )
 
@@ -235,10 +239,12 @@ class Leadership:
         follower = self.followers.get(reply.source)
         if follower is None:
             return []
+        assert reply.round <= self.round, "a follower answers what it was never asked"
         follower.heard_at = now
         if reply.round <= follower.round:
             return []
         follower.round = reply.round
+        self._lease.promised(follower.replica, self.round - reply.round, reply.lease_ns)
         follower.echoes.answered(reply.round, self.round)
         confirmed = agreed([self.round, *[one.round for one in self.followers.values()]])
         for one in self.followers.values():
@@ -267,12 +273,18 @@ class Leadership:
     def add_read(self, token: int) -> None:
         self._reads.add(token)
 
-    def confirm_alone(self) -> list[ReadBarrier]:
-        """In a cluster of one voter every round is answered when it begins."""
-        return [] if self.followers else self._reads.confirmed(self.round)
+    def has_lease(self, now: int) -> bool:
+        """Whether nobody else leads at `now`, as surely as if a majority had just said so."""
+        return self._lease.holds(now)
+
+    def leased_reads(self, now: int) -> list[ReadBarrier]:
+        """Those that had come by `now`, if no round is needed to make them safe."""
+        if self._reads.is_any_waiting and self.is_ready_to_serve and self.has_lease(now):
+            return self._reads.safe(self._log.commit_index)
+        return []
 
     def fail_reads(self) -> list[int]:
-        return self._reads.fail()
+        return self._reads.take_all()
 
     # --- Streams and snapshots.
 
@@ -314,6 +326,7 @@ class Leadership:
             return
         if self.followers[transfer.target].match_index == self._log.last_index:
             transfer.is_sent = True
+            self._lease.lend()
             self._out.append(TimeoutNow(self._replica, transfer.target, self._term))
 
     def best_successor(self, now: int) -> ReplicaId | None:

@@ -76,13 +76,16 @@ class Outbox:
             term,
         )
 
-    def answer(self, heartbeat: Heartbeat, term: int) -> None:
-        """Say that we heard it, and our term: it promises nothing about our log."""
+    def answer(self, heartbeat: Heartbeat, term: int, promised_ns: int) -> None:
+        """Say that we heard it, and what we promise its sender: nothing about our log."""
+        source, round_, is_urgent = heartbeat.source, heartbeat.round, heartbeat.is_urgent
+        self.send(HeartbeatReply(self._replica, source, term, round_, is_urgent, promised_ns), term)
+
+    def outdate(self, heartbeat: Heartbeat, term: int) -> None:
+        """Tell an old leader our term (correctness R7). It may lead that by the time it hears this,
+        and its rounds then are others: round 0 is none."""
         self.send(
-            HeartbeatReply(
-                self._replica, heartbeat.source, term, heartbeat.round, heartbeat.is_urgent
-            ),
-            term,
+            HeartbeatReply(self._replica, heartbeat.source, term, 0, heartbeat.is_urgent), term
         )
 
     @property

@@ -2,7 +2,7 @@
 
 A read may be answered from index i once a majority has confirmed, in a round begun after the read
 arrived, that we still lead (correctness R10). One such round is on its way at a time; what arrives
-meanwhile shares the next.
+meanwhile shares the next. While a lease holds (`lease.py`) no round is needed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ class ReadRounds:
     @property
     def is_in_flight(self) -> bool:
         return bool(self._tokens)
+
+    @property
+    def is_any_waiting(self) -> bool:
+        return bool(self._waiting or self._tokens)
 
     @property
     def is_round_due(self) -> bool:
@@ -44,8 +48,12 @@ class ReadRounds:
         self._tokens = []
         return barriers
 
-    def fail(self) -> list[int]:
-        """All reads not yet safe, taken out: leadership is lost."""
+    def safe(self, commit_index: int) -> list[ReadBarrier]:
+        """All reads that have come, which are safe at `commit_index`."""
+        return [ReadBarrier(token, commit_index) for token in self.take_all()]
+
+    def take_all(self) -> list[int]:
+        """All reads not yet safe."""
         tokens = self._tokens + self._waiting
         self._tokens, self._waiting = [], []
         return tokens

@@ -154,6 +154,7 @@ class Heartbeat:
     # round `echo`; 0: nothing is said. See `freshness.py`.
     echo: int = 0
     echo_index: int = 0
+    lease_ns: int = 0  # Help nobody else to lead for so long. See `lease.py`.
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class HeartbeatReply:
     term: int
     round: int
     is_urgent: bool
+    lease_ns: int = 0  # What is promised, from when the heartbeat came.
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,7 @@ class RaftConfig:
     append_bytes_max: int  # Entry bytes in one AppendEntries; a larger single entry goes alone.
     inflight_appends_max: int  # AppendEntries on their way to one follower.
     uncommitted_bytes_max: int  # Proposed and not committed; over it `propose` raises Overloaded.
+    lease_ns: int = 0  # What voters are asked to promise (`lease.py`); 0: reads ask a majority.
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,9 @@ local concat, floor, huge = table.concat, math.floor, math.huge
 local fail, charge = tools.fail, tools.charge
 
 local null = newproxy(false)
-local config
 local DEFAULTS = { convert = false, ratio = 2, safe = 10, encode_depth = 1000, decode_depth = 1000,
                    precision = 14, keep_buffer = true, encode_invalid = false, decode_invalid = true }
-
-tools.on_start(function()
-  config = DEFAULTS
-end)
+local config = DEFAULTS
 
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["/"] = "\\/", ["\b"] = "\\b", ["\f"] = "\\f",
                   ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\127"] = "\\u007f" }
@@ -376,7 +372,14 @@ end
 
 -- --- Settings. They hold until the script ends.
 
+local function reset()
+  config = DEFAULTS
+end
+
 local function changed(name, value)
+  if config == DEFAULTS then
+    tools.when_over(reset)
+  end
   local fresh = {}
   for k, v in pairs(config) do
     fresh[k] = v

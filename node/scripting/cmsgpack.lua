@@ -201,11 +201,7 @@ local function read_map(text, at, count)
   return made, at
 end
 
-local depth = 0
-
-tools.on_start(function()
-  depth = 0
-end)
+local depth = 0 -- Of the value that is read now, in others.
 
 local function nested(f, text, at, count)
   depth = depth + 1
@@ -293,6 +289,7 @@ local function read_some(text, limit, offset, is_full)
   if is_full then
     limit = huge
   end
+  depth = 0 -- What was read before may have failed.
   local found, count, at = {}, 0, offset + 1
   while at <= #text and count < limit do
     local value

@@ -12,7 +12,7 @@ import pkgutil
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast  # Any: objects of Lua.
+from typing import TYPE_CHECKING, Any, Final, Protocol  # Any: objects of Lua.
 
 from lupa.lua51 import LuaRuntime
 
@@ -28,12 +28,12 @@ VERSION: Final = "7.0.15"
 CHUNKS_MAX: Final = 256  # Compiled scripts that are kept, by hash of their bodies.
 WORDS_MAX: Final = 100  # Keys and arguments that are handed over one by one.
 
-# How the host answers redis.call; as in sandbox.lua.
+# How the host answers redis.call if not by a value or OK; as in sandbox.lua.
 # NO_VALUE is the nil of RESP3, FAILED an error that a command has answered, UNCLEAR that the words
 # are to be looked at there first.
-VALUE, NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED, UNCLEAR = range(8)
+NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED, UNCLEAR = range(1, 8)
 
-# What a script gives back; as in sandbox.lua.
+# What a script gives back that is no string, number, nil or OK; as in sandbox.lua.
 (_INTEGER, _TRUE, _FALSE, _STRING, _OK, _ERR, _LIST, _DOUBLE, _MAP, _SET, _VERBATIM, _BIG,
  _DEEP, _NOTHING) = range(1, 15)  # fmt: skip
 _MANY, _FAILED, _DEAD = 0, -1, -2
@@ -55,19 +55,22 @@ class ScriptError(Exception):
 
 
 class Host(Protocol):
-    """What a script reaches through `redis`. Answers; an exception here ends the script."""
+    """What scripts reach through `redis`, whichever runs. Nothing here may raise: the script could
+    catch it."""
 
-    def call(self, args: tuple[Any, ...]) -> tuple[int, Any, int]:
-        """Carry out a command: kind, value, cost in units of the budget. It may be anything that a
-        script has; what is neither a string nor a plain number is UNCLEAR."""
+    problem: BaseException | None  # With which the script ended; raised when it is over.
+    protocol: int
+
+    def call(self, *args: Any) -> Any:
+        """Carry out a command. The words may be anything that a script has; what is neither a
+        string nor a plain number is UNCLEAR. What it cost in units of the budget, alone if the
+        answer is OK; else behind it the value, and the kind of one that is not taken as it is."""
 
     def is_command(self, name: bytes) -> bool: ...
 
     def log(self, level: int, text: bytes) -> None: ...
 
     def random(self) -> float: ...
-
-    protocol: int
 
 
 @dataclass(slots=True)
@@ -139,22 +142,23 @@ _BIT_OPERATIONS: Final[dict[bytes, Callable[[int, int], int]]] = {
 
 
 class Runtime:
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
         self._lua = LuaRuntime(
             encoding=None,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
         )
-        self._host: Host | None = None
-        self._problem: BaseException | None = None  # Of the host; raised when the script is over.
+        self._host = host
         self._random = _Random()
+        self._spent: int | None = None  # By one that was run without Lua.
         self._chunks: OrderedDict[tuple[bytes, bytes], Chunk] = OrderedDict()
         self._load: Any = self._lua.eval(
             b"function(text) return assert(loadstring(text, '=trimaran')) end"
         )
         patterns = self._load_file("patterns")()
         self._api = self._load_file("sandbox")(self._hosted(), patterns, self._library)
+        self._table = self._lua.table
         self._run, self._run_with = self._api[b"run"], self._api[b"run_with"]
 
     def _load_file(self, name: str) -> Any:
@@ -174,9 +178,9 @@ class Runtime:
                 b"weight": weight_of,
                 b"error_text": error_text,
                 b"sha1hex": lambda text: hashlib.sha1(text).hexdigest().encode(),
-                b"call": self._call,
-                b"is_command": self._is_command,
-                b"log": self._log,
+                b"call": self._host.call,
+                b"is_command": self._host.is_command,
+                b"log": self._host.log,
                 b"setresp": self._setresp,
                 b"random": self._next_random,
                 b"randomseed": lambda number: self._random.seed(_bits(number)),
@@ -186,30 +190,10 @@ class Runtime:
             }
         )
 
-    def _call(self, *args: Any) -> tuple[int, Any, int]:
-        assert self._host is not None
-        try:
-            return self._host.call(args)
-        except BudgetSpent:
-            return ABORT, b"budget", 0
-        except BaseException as problem:  # noqa: BLE001 - raised again when the script is over.
-            self._problem = problem
-            return ABORT, b"host", 0
-
-    def _is_command(self, name: bytes) -> bool:
-        assert self._host is not None
-        return self._host.is_command(name)
-
-    def _log(self, level: int, text: bytes) -> None:
-        assert self._host is not None
-        self._host.log(level, text)
-
     def _setresp(self, protocol: int) -> None:
-        assert self._host is not None
         self._host.protocol = protocol
 
     def _next_random(self) -> float:
-        assert self._host is not None
         if self._random.state is None:
             self._random.seed(int(self._host.random() * 0x100000000))
         return self._random.next()
@@ -238,31 +222,25 @@ class Runtime:
             self._chunks.move_to_end(key)
         return chunk
 
-    def run(
-        self, chunk: Chunk, keys: Sequence[bytes], args: Sequence[bytes], host: Host, budget: int
-    ) -> Reply:
-        """What the script answers; raises ScriptError, BudgetSpent, or what the host has raised."""
-        self._host, self._problem, self._random.state = host, None, None
-        main, weight, count = chunk.main, chunk.weight, len(keys)
-        try:
-            if count + len(args) <= WORDS_MAX:
-                answer = self._run_with(main, weight, budget, count, *keys, *args)
-            else:
-                table = self._lua.table
-                answer = self._run(main, weight, budget, table(*keys), table(*args))
-        finally:
-            self._host = None
-        return self._outcome(answer, host)
+    def run(self, chunk: Chunk, count: int, words: Sequence[bytes], budget: int) -> Reply:
+        """What the script answers, whose keys are the first `count` words; raises ScriptError,
+        BudgetSpent, or what the host has met."""
+        self._random.state = self._spent = None
+        if count == 1 and len(words) <= WORDS_MAX:
+            answer = self._run_with(chunk.main, chunk.weight, budget, *words)
+        else:
+            keys, args = self._table(*words[:count]), self._table(*words[count:])
+            answer = self._run(chunk.main, chunk.weight, budget, keys, args)
+        if type(answer) is bytes or answer is None:
+            return answer
+        return OK if answer is True else self._outcome(answer)
 
-    def functions(self, chunk: Chunk, host: Host, budget: int) -> list[Function]:
+    def functions(self, chunk: Chunk, budget: int) -> list[Function]:
         """What the library that `chunk` is registers; raises as `run`."""
-        self._host, self._problem, self._random.state = host, None, None
-        try:
-            answer = self._api[b"load"](chunk.main, chunk.weight, budget)
-        finally:
-            self._host = None
+        self._random.state = self._spent = None
+        answer = self._api[b"load"](chunk.main, chunk.weight, budget)
         if answer[0] != 0:
-            self._outcome(answer, host)
+            self._outcome(answer)
         names, descriptions, flags = (list(one.values()) for one in answer[1:])
         return [
             Function(name, None if told is False else told, tuple(words.split()))
@@ -270,33 +248,24 @@ class Runtime:
         ]
 
     def call(
-        self,
-        chunk: Chunk,
-        name: bytes,
-        words: tuple[Sequence[bytes], Sequence[bytes]],
-        host: Host,
-        budget: int,
+        self, chunk: Chunk, name: bytes, count: int, words: Sequence[bytes], budget: int
     ) -> Reply:
-        """What a function of the library answers; raises as `run`."""
-        lua = self._lua
-        self._host, self._problem, self._random.state = host, None, None
-        keys, args = words
-        try:
-            answer = self._api[b"call"](
-                chunk.main, chunk.weight, budget, name, lua.table(*keys), lua.table(*args)
-            )
-        finally:
-            self._host = None
-        return self._outcome(answer, host)
+        """What a function of the library answers; words and what is raised as with `run`."""
+        self._random.state = self._spent = None
+        keys, args = self._table(*words[:count]), self._table(*words[count:])
+        answer = self._api[b"call"](chunk.main, chunk.weight, budget, name, keys, args)
+        return self._outcome(answer)
 
-    def _outcome(self, answer: tuple[Any, ...], host: Host) -> Reply:
+    def _outcome(self, answer: Any) -> Reply:
+        if answer is None or isinstance(answer, bytes):
+            return answer
+        if answer is True:
+            return OK
+        if not isinstance(answer, tuple):
+            return _whole(answer)
         kind, value = answer[:2]
-        if kind == _STRING:
-            return cast("bytes", value)
-        if kind == _INTEGER:
-            return _whole(value)
         if kind == _DEAD:
-            problem, self._problem = self._problem, None
+            problem, self._host.problem = self._host.problem, None
             self._api[b"collect"]()
             if value == b"host" and problem is not None:
                 raise problem
@@ -304,33 +273,35 @@ class Runtime:
         if kind == _FAILED:
             source, line = (*answer[2:], None, None)[:2]
             raise ScriptError(value, source or b"", int(line or 0))
-        if kind == _OK and value == b"OK":
-            return OK
         items = value.values() if kind == _MANY else answer
-        return _Reader(items, host.protocol).read()  # type: ignore[no-any-return]  # Of Lua.
+        return _Reader(items, self._host.protocol).read()  # type: ignore[no-any-return]  # Of Lua.
+
+    def skip(self, units: int) -> None:
+        """A script was run without Lua, at this cost."""
+        self._spent = units
 
     def spent(self) -> int:
         """What the last script has cost, in units."""
-        return int(self._api[b"spent"]())
+        return int(self._api[b"spent"]()) if self._spent is None else self._spent
 
     # --- Values for scripts.
 
     def list_of(self, texts: Sequence[bytes]) -> Any:
-        return self._lua.table(*texts)
+        return self._table(*texts)
 
-    def to_lua(self, reply: Reply, protocol: int) -> tuple[int, Any]:
-        """A reply as redis.call gives it: kind and value."""
+    def to_lua(self, reply: Reply, protocol: int) -> tuple[Any, int | None]:
+        """A reply as redis.call gives it: value, and kind if it has one."""
         match reply:
             case bytes() | int() if not isinstance(reply, bool):
-                return VALUE, reply
+                return reply, None
             case None:
-                return (NIL, None) if protocol == 2 else (NO_VALUE, None)
+                return None, NIL if protocol == 2 else NO_VALUE
             case Status(text):
-                return STATUS, text.encode("utf-8", "surrogateescape")
+                return text.encode("utf-8", "surrogateescape"), STATUS
             case ErrorReply(code, text):
-                return FAILED, f"{code} {text}".encode("utf-8", "surrogateescape")
+                return f"{code} {text}".encode("utf-8", "surrogateescape"), FAILED
             case _:
-                return VALUE, object_of(self._lua, reply, protocol)
+                return object_of(self._lua, reply, protocol), None
 
 
 def _packed_float(form: bytes, number: float) -> bytes:

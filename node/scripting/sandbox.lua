@@ -33,7 +33,9 @@ local spent, limit, weight = 0, 0, 1
 local executed = 0 -- Instructions, and what commands cost: no table has more places than that.
 local dead -- Why it is over: nothing of it runs on, whatever it catches.
 local threads = {} -- Its coroutines.
-local thread -- What the script runs in.
+local undoing = {} -- What is to be done when it is over, for what it has changed;
+local is_clean = true -- there is none of it, nor any coroutine.
+local counted -- The function that it runs in; below.
 local scans -- Of each table: how often it was walked, and what was given last.
 local pattern_costs
 local environment = {} -- Through this, to which it cannot write, a script sees all that it sees.
@@ -49,8 +51,12 @@ local function tick()
     end
     dead = "budget"
   end
-  raw_sethook(tick, "", 1)
-  raw_error(dead, 0)
+  if raw_getinfo(2, "f").func == counted then -- All of the script is left.
+    raw_sethook()
+  else
+    raw_sethook(tick, "", 1)
+    raw_error(dead, 0)
+  end
 end
 
 local function die(why)
@@ -213,7 +219,7 @@ local guard = {}
 
 local function joined(left, right)
   if right == Pending then
-    right = pending
+    right, pending = pending, nil
   end
   local kind = raw_type(left)
   if kind ~= "string" and kind ~= "number" then
@@ -269,7 +275,10 @@ local function maybe_key(k)
 end
 
 local function values(...)
-  charge(raw_select("#", ...))
+  spent = spent + raw_select("#", ...)
+  if spent > limit then
+    die("budget")
+  end
   return ...
 end
 
@@ -812,15 +821,11 @@ end
 local co = { status = guarded(raw_co.status) }
 
 function co.running()
-  local found = raw_co.running()
-  if found == thread then
-    return nil
-  end
-  return found
+  return (raw_co.running())
 end
 
 function co.yield(...)
-  if raw_co.running() == thread then
+  if not raw_co.running() then
     raw_error("attempt to yield across metamethod/C-call boundary", 0)
   end
   return raw_co.yield(...)
@@ -830,12 +835,13 @@ function co.create(f)
   if raw_type(f) ~= "function" or raw_getinfo(f, "S").what == "C" then
     fail("bad argument #1 to 'create' (Lua function expected)")
   end
-  if #threads > COROUTINES_MAX then
+  if #threads >= COROUTINES_MAX then
     fail("a script has at most " .. COROUTINES_MAX .. " coroutines")
   end
   charge(TICK)
   local made = raw_co.create(f)
   threads[#threads + 1] = made
+  is_clean = false
   raw_sethook(made, tick, "", TICK)
   return made
 end
@@ -873,17 +879,21 @@ local redis = { LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
 local NO_STRINGS = "ERR Lua redis lib command arguments must be strings or integers"
 
 -- The kinds in which the host answers.
-local VALUE, NIL, STATUS, ERROR, ABORT, FAILED, UNCLEAR = 0, 1, 2, 3, 4, 6, 7
+local NIL, STATUS, ERROR, ABORT, FAILED, UNCLEAR = 1, 2, 3, 4, 6, 7
 local host_call = host.call
 
-local function answered(is_raising, kind, value, cost)
-  spent = spent + (cost or 0)
-  executed = executed + (cost or 0)
+-- What the host gives back: the cost, then a value as it is, or nothing more for the status OK; of
+-- all else the kind too.
+local function answered(is_raising, cost, value, kind)
+  spent, executed = spent + cost, executed + cost
   if kind == ABORT then
     die(value)
   elseif spent > limit then
     die("budget")
-  elseif kind == VALUE then
+  elseif not kind then
+    if value == nil then
+      return { ok = "OK" }
+    end
     return value
   elseif kind == NIL then
     return false
@@ -907,8 +917,8 @@ end
 local function run_command(is_raising, ...)
   local count = raw_select("#", ...)
   if count == 0 then
-    return answered(is_raising, ERROR,
-      "ERR Please specify at least one argument for this redis lib call")
+    return answered(is_raising, 0,
+      "ERR Please specify at least one argument for this redis lib call", ERROR)
   end
   local words = { ... }
   for place = 1, count do
@@ -916,35 +926,34 @@ local function run_command(is_raising, ...)
     if kind == "number" then
       words[place] = raw_s.format("%.17g", words[place])
     elseif kind ~= "string" then
-      return answered(is_raising, ERROR, NO_STRINGS)
+      return answered(is_raising, 0, NO_STRINGS, ERROR)
     end
   end
   return answered(is_raising, host_call(raw_unpack(words, 1, count)))
 end
 
 function redis.call(...)
-  local kind, value, cost = host_call(...)
-  if kind == VALUE or kind == STATUS then -- As `answered`, but sooner.
+  local cost, value, kind = host_call(...)
+  if not kind then -- As `answered`, but sooner.
     spent, executed = spent + cost, executed + cost
     if spent > limit then
       die("budget")
-    end
-    if kind == STATUS then
-      return { ok = value }
+    elseif value == nil then
+      return { ok = "OK" }
     end
     return value
   elseif kind == UNCLEAR then
     return run_command(true, ...)
   end
-  return answered(true, kind, value, cost)
+  return answered(true, cost, value, kind)
 end
 
 function redis.pcall(...)
-  local kind, value, cost = host_call(...)
+  local cost, value, kind = host_call(...)
   if kind == UNCLEAR then
     return run_command(false, ...)
   end
-  return answered(false, kind, value, cost)
+  return answered(false, cost, value, kind)
 end
 
 local function one_string(text, ...)
@@ -972,7 +981,7 @@ end
 
 function redis.sha1hex(...)
   if raw_select("#", ...) ~= 1 then
-    return answered(true, ERROR, "ERR wrong number of arguments")
+    return answered(true, 0, "ERR wrong number of arguments", ERROR)
   end
   local text = ...
   text = (raw_type(text) == "string" or raw_type(text) == "number") and raw_tostring(text) or ""
@@ -983,11 +992,11 @@ end
 function redis.log(...)
   local level = ...
   if raw_select("#", ...) < 2 then
-    return answered(true, ERROR, "ERR redis.log() requires two arguments or more.")
+    return answered(true, 0, "ERR redis.log() requires two arguments or more.", ERROR)
   elseif raw_type(level) ~= "number" then
-    return answered(true, ERROR, "ERR First argument must be a number (log level).")
+    return answered(true, 0, "ERR First argument must be a number (log level).", ERROR)
   elseif level < 0 or level > 3 then
-    return answered(true, ERROR, "ERR Invalid debug level.")
+    return answered(true, 0, "ERR Invalid debug level.", ERROR)
   end
   local parts = {}
   for place = 2, raw_select("#", ...) do
@@ -1004,11 +1013,11 @@ end
 function redis.setresp(...)
   local version = ...
   if raw_select("#", ...) ~= 1 then
-    return answered(true, ERROR, "ERR redis.setresp() requires one argument.")
+    return answered(true, 0, "ERR redis.setresp() requires one argument.", ERROR)
   end
   version = raw_tonumber(version)
   if version ~= 2 and version ~= 3 then
-    return answered(true, ERROR, "ERR RESP version must be 2 or 3.")
+    return answered(true, 0, "ERR RESP version must be 2 or 3.", ERROR)
   end
   host.setresp(version)
 end
@@ -1016,29 +1025,29 @@ end
 function redis.set_repl(...)
   local flags = ...
   if raw_select("#", ...) ~= 1 then
-    return answered(true, ERROR, "ERR redis.set_repl() requires one argument.")
+    return answered(true, 0, "ERR redis.set_repl() requires one argument.", ERROR)
   end
   flags = raw_tonumber(flags) or 0
   if flags < 0 or flags > 3 then
-    return answered(true, ERROR,
-      "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
+    return answered(true, 0,
+      "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.", ERROR)
   end
 end
 
 function redis.acl_check_cmd(...)
   if raw_select("#", ...) == 0 then
-    return answered(true, ERROR,
-      "ERR Please specify at least one argument for this redis lib call")
+    return answered(true, 0,
+      "ERR Please specify at least one argument for this redis lib call", ERROR)
   end
   local name = ...
   for place = 1, raw_select("#", ...) do
     local kind = raw_type((raw_select(place, ...)))
     if kind ~= "string" and kind ~= "number" then
-      return answered(true, ERROR, NO_STRINGS)
+      return answered(true, 0, NO_STRINGS, ERROR)
     end
   end
   if not host.is_command(raw_tostring(name)) then
-    return answered(true, ERROR, "ERR Invalid command passed to redis.acl_check_cmd()")
+    return answered(true, 0, "ERR Invalid command passed to redis.acl_check_cmd()", ERROR)
   end
   return true
 end
@@ -1056,11 +1065,11 @@ end
 
 -- --- What all scripts have in common, and each for itself.
 
-local starting = {} -- What libraries do when a script begins.
 local tools = { charge = charge, fail = fail, about_argument = about_argument, protect = protect, host = host,
                 tostring = base.tostring, scan = scan,
-                on_start = function(f)
-                  starting[#starting + 1] = f
+                when_over = function(f) -- Called for what a script has changed.
+                  undoing[#undoing + 1] = f
+                  is_clean = false
                 end }
 
 local globals = {}
@@ -1096,8 +1105,8 @@ local library_redis = { LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARN
 
 function library_redis.register_function(...)
   if not is_loading then
-    return answered(true, ERROR,
-      "ERR redis.register_function can only be called on FUNCTION LOAD command")
+    return answered(true, 0,
+      "ERR redis.register_function can only be called on FUNCTION LOAD command", ERROR)
   end
   register(...)
 end
@@ -1135,13 +1144,6 @@ raw_setmetatable(own, as_script)
 local seen = { __newindex = readonly, __metatable = false }
 raw_setmetatable(environment, seen)
 
-local function show(what)
-  if seen.__index ~= what then
-    seen.__index, content[environment] = what, what
-  end
-end
-
-show(own)
 raw_setmetatable(content, WEAK)
 
 -- --- For runtime.py.
@@ -1276,106 +1278,98 @@ function api.compile(text, name)
   return nil, f, host.weight(raw_s.dump(chunk))
 end
 
-local function start(budget, of_chunk)
-  executed = 0
-  spent, limit, weight, dead, pending = 0, budget, of_chunk, nil, nil
-  for place = 1, #starting do
-    starting[place]()
+local collect, COLLECT_KIB = collectgarbage, 65536 -- Of garbage, after which a collection follows.
+local RUN_UNITS, LOOK_UNITS = 2000, 50000 -- What each run counts for, and after how many one looks.
+local since = 0
+
+local function look_for_garbage()
+  since = 0
+  if collect("count") > COLLECT_KIB then
+    collect()
   end
 end
 
--- A script runs in a coroutine, which has the hook alone: what comes after it is not stopped.
-local function counted(f, ...)
-  thread = raw_co.create(f)
-  threads[1] = thread
-  raw_sethook(thread, tick, "", TICK)
-  return raw_co.resume(thread, ...)
-end
-
-local function finished()
-  own.KEYS, own.ARGV, is_loading, register = false, false, false, nil
+local function clean()
+  is_clean = true
   -- The hooks stand in a table of Lua's, by address: what is freed must not stay there.
   for place = #threads, 1, -1 do
     raw_sethook(threads[place])
     threads[place] = nil
   end
-  thread, scans, pattern_costs, pending = nil, nil, nil, nil
+  for place = #undoing, 1, -1 do
+    undoing[place]()
+    undoing[place] = nil
+  end
 end
 
 local FEW = 100 -- Values that are given back one by one.
 
-local function outcome(ok, value)
-  if ok then
-    local kind = raw_type(value)
-    if kind == "string" then
-      return STRING, value
-    elseif kind == "number" then
-      return INTEGER, value
-    elseif kind == "nil" then
-      return NOTHING, 0
-    elseif kind == "table" then
-      local text = raw_rawget(value, "ok")
-      if raw_type(text) == "string" and raw_type(raw_rawget(value, "err")) ~= "string" then
-        return OK, text
-      end
-    end
-    local out, size = {}
-    ok, size = raw_pcall(flatten, value, out, 0, 0)
-    if ok and size > FEW then
-      return MANY, out
-    elseif ok then
-      return raw_unpack(out, 1, size)
-    end
-    value = { err = "ERR " .. raw_tostring(size) }
+local function failure(problem)
+  if raw_type(problem) ~= "table" then -- There was no room left for the handler.
+    return -2, problem
   end
-  local err = raw_rawget(value, "err")
+  local err = raw_rawget(problem, "err")
   err = raw_type(err) == "string" and err or "ERR unknown error"
-  return -1, err, raw_rawget(value, "source"), raw_rawget(value, "line")
+  return -1, err, raw_rawget(problem, "source"), raw_rawget(problem, "line")
 end
 
-local function answer(f)
-  return outcome(raw_xpcall(f, handled))
-end
-
-local function told(ok, ...)
-  if not ok or dead then
-    return -2, dead or (...)
+-- Run a function that sees what `what` holds, all that it does counted, and give back its answer: a
+-- string, a number or nil as it is, true for the status OK, and everything else as kinds and values.
+-- Here alone the hook raises nothing: so it is taken away here, and what is called before that must
+-- be protected.
+function counted(f, of_chunk, budget, what)
+  if seen.__index ~= what then
+    seen.__index, content[environment] = what, what
   end
-  return ...
-end
-
-local collect, COLLECT_KIB = collectgarbage, 65536 -- Of garbage, after which a collection follows.
-
-local function over(...)
-  finished()
-  if collect("count") > COLLECT_KIB then
-    collect()
+  spent, executed, limit, weight, dead = 0, 0, budget, of_chunk, nil
+  raw_sethook(tick, "", TICK)
+  local ok, value = raw_xpcall(f, handled)
+  local kind, out, size = raw_type(value), nil, nil
+  if kind == "table" and ok then
+    local text = raw_rawget(value, "ok")
+    if text == "OK" and raw_rawget(value, "err") == nil then
+      value = true
+    else
+      out = {}
+      ok, size = raw_pcall(flatten, value, out, 0, 0)
+    end
+  elseif kind == "boolean" then
+    out, size = { value and TRUE or FALSE, 0 }, 2
   end
-  return ...
+  raw_sethook()
+  own.KEYS, own.ARGV, scans, pattern_costs = false, false, nil, nil
+  if not is_clean then
+    clean()
+  end
+  since = since + spent + RUN_UNITS
+  if since > LOOK_UNITS then
+    look_for_garbage()
+  end
+  if dead then
+    return -2, dead
+  elseif not ok then
+    return failure(out and { err = "ERR " .. raw_tostring(size) } or value)
+  elseif not out then
+    if kind == "function" or kind == "thread" or kind == "userdata" then
+      return nil
+    end
+    return value
+  elseif size > FEW then
+    return MANY, out
+  end
+  return raw_unpack(out, 1, size)
 end
 
 -- Run the script `f`, with its keys and arguments in tables,
-local function run(f, of_chunk, budget, keys, args)
-  start(budget, of_chunk)
-  show(own)
+function api.run(f, of_chunk, budget, keys, args)
   own.KEYS, own.ARGV = keys, args
-  return over(told(counted(answer, f)))
+  return counted(f, of_chunk, budget, own)
 end
 
-api.run = run
-
--- or a few of them one by one, the keys first.
-function api.run_with(f, of_chunk, budget, count, ...)
-  if count == 0 then
-    return run(f, of_chunk, budget, {}, { ... })
-  elseif count == 1 then
-    return run(f, of_chunk, budget, { (...) }, { raw_select(2, ...) })
-  end
-  local words, keys = { ... }, {}
-  for place = 1, count do
-    keys[place] = words[place]
-  end
-  return run(f, of_chunk, budget, keys, { raw_select(count + 1, ...) })
+-- or one by one, if there is one key.
+function api.run_with(f, of_chunk, budget, key, ...)
+  own.KEYS, own.ARGV = { key }, { ... }
+  return counted(f, of_chunk, budget, own)
 end
 
 -- --- Libraries of functions.
@@ -1474,26 +1468,19 @@ local function load(f, found)
   is_loading, register = false, nil
 end
 
-local function begin_library(budget, of_chunk)
-  start(budget, of_chunk)
-  raw_setmetatable(library_own, as_library)
-  show(library_own)
-  return {}
+local function loaded(...)
+  is_loading, register = false, nil
+  return ...
 end
 
 -- What a library registers: names, descriptions, and flags, in lists.
 function api.load(f, of_chunk, budget)
-  local found = begin_library(budget, of_chunk)
-  local kind, err, source, line = told(counted(function()
-    local ok, problem = raw_xpcall(function()
-      load(f, found)
-    end, handled)
-    if ok then
-      return 0
-    end
-    return outcome(false, problem)
-  end))
-  finished()
+  local found = {}
+  raw_setmetatable(library_own, as_library)
+  local kind, err, source, line = loaded(counted(function()
+    load(f, found)
+    return 0
+  end, of_chunk, budget, library_own))
   if kind ~= 0 then
     return kind, err, source, line
   end
@@ -1515,12 +1502,13 @@ end
 
 -- Load a library and run one of its functions: nothing of a library lasts from call to call.
 function api.call(f, of_chunk, budget, name, keys, args)
-  local found = begin_library(budget, of_chunk)
-  return over(told(counted(answer, function()
+  local found = {}
+  raw_setmetatable(library_own, as_library)
+  return loaded(counted(function()
     load(f, found)
     raw_setmetatable(library_own, as_script)
     return kept(found[name][1](keys, args))
-  end)))
+  end, of_chunk, budget, library_own))
 end
 
 function api.spent()

@@ -31,6 +31,11 @@ _CLOSERS: Final = frozenset({b"end", b"until"})
 _ENDS: Final = frozenset({b"end", b"else", b"elseif", b"until"})
 
 
+def tokens_of(body: bytes) -> list[bytes]:
+    """Without blanks and comments; of what is valid Lua."""
+    return [one.group() for one in _TOKENS.finditer(body) if one.lastgroup not in _SILENT]
+
+
 class _Brackets:
     """An open `[` of the source: where it stands, and how many tokens came behind it."""
 

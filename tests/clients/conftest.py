@@ -24,7 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
+# Not longer: nodes that nobody asks cost others some time, too.
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Nodes of this run, to be killed and started again."""
     with Processes() as processes:
@@ -34,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def doors(request: pytest.FixtureRequest) -> Doors:
     given: str | None = request.config.getoption("--at")
     if given is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any  # Arguments passed through.
 
@@ -313,6 +314,7 @@ BUGS: tuple[Bug, ...] = (
         "L5",
         "which its disk does not hold",
         replace(WATCHED, shard=CutsWhatIsNotSaved),
+        needs=attrgetter("has_snapshots"),
     ),
     Bug(
         "a cut in the middle of an entry",
@@ -346,12 +348,14 @@ BUGS: tuple[Bug, ...] = (
         "L7",
         "differ at index|differ:",
         replace(WATCHED, keyspace=CopiesNothingBeforeWrites),
+        needs=attrgetter("has_snapshots"),
     ),
     Bug(
         "sessions are not in snapshots",
         "A8",
         "differ at index|differ:|was forgotten",
         patches=((KeyspaceCut, "_session_records", _no_session_records),),
+        needs=attrgetter("has_snapshots"),
     ),
     Bug(
         "a replica asks its own clock",
@@ -412,6 +416,7 @@ BUGS: tuple[Bug, ...] = (
         "A1",
         "differ at index",
         patches=((ALL_HANDLERS, EVICT, _evict_by_its_own_choice),),
+        needs=attrgetter("has_evictions"),
     ),
     Bug(
         "an eviction removes what is to stay",

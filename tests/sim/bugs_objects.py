@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any  # Any: arguments passed through.
 
@@ -134,6 +135,7 @@ BUGS: tuple[Bug, ...] = (
         "differ at index|differ:|digest",
         patches=((TYPES, ListValue, replace(LIST, copy=_itself)),),
         flavours=CUT_OFTEN,
+        needs=attrgetter("has_cut_collections"),
     ),
     Bug(
         "a hash is not copied before a write",
@@ -141,6 +143,7 @@ BUGS: tuple[Bug, ...] = (
         "differ at index|differ:|digest",
         patches=((TYPES, Hash, replace(HASH, copy=_itself)),),
         flavours=CUT_OFTEN,
+        needs=attrgetter("has_cut_collections"),
     ),
     Bug(
         "a stream is not copied before a write",
@@ -148,6 +151,7 @@ BUGS: tuple[Bug, ...] = (
         "differ at index|differ:|digest",
         patches=((TYPES, Stream, replace(STREAM, copy=_itself)),),
         flavours=CUT_OFTEN,
+        needs=attrgetter("has_cut_collections"),
     ),
     Bug(
         "snapshots forget when fields expire",
@@ -155,6 +159,7 @@ BUGS: tuple[Bug, ...] = (
         "differ at index|differ:|not linearizable",
         patches=((TYPES, Hash, replace(HASH, pack=_no_times)),),
         flavours=CUT_OFTEN,
+        needs=attrgetter("has_cut_collections"),
     ),
     Bug(
         "a replica draws by its own chance",
@@ -180,6 +185,7 @@ BUGS: tuple[Bug, ...] = (
         "differ at index|differ:",
         patches=((Watches, "states", _nothing_watched),),
         flavours=CUT_OFTEN,
+        needs=attrgetter("has_cut_collections"),
     ),
     Bug(
         "a change in the entry of WATCH is missed",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any  # Arguments passed through.
 
 from trimaran.node.raft.freshness import Echoes, Freshness
 from trimaran.node.raft.leader import Leadership
+from trimaran.node.raft.lease import DRIFT, Lease, Promise
+from trimaran.node.raft.outbox import Outbox
 from trimaran.node.raft.progress import Progress
 from trimaran.node.raft.saves import Saves
 from trimaran.node.raft.types import (
@@ -15,9 +18,11 @@ from trimaran.node.raft.types import (
     AppendReply,
     EntryId,
     Heartbeat,
+    HeartbeatReply,
     InstallSnapshot,
     Message,
     NodeId,
+    ReadBarrier,
     Ready,
     ReplicaId,
     RequestPreVote,
@@ -161,6 +166,55 @@ def _no_unreachable(_lead: Leadership, _node: NodeId, _now: int) -> None:
     """As above."""
 
 
+class VotesWithinALease(WatchedCore):
+    """A promise is made and not kept."""
+
+    def receive(self, message: Message, now: int) -> None:
+        kept, self._promise = self._promise, Promise()
+        super().receive(message, now)
+        self._promise.until = max(kept.until, self._promise.until)
+
+
+class CampaignsWithinALease(WatchedCore):
+    """A broken stream to the leader undoes what was promised it."""
+
+    def unreachable(self, node: NodeId) -> None:
+        super().unreachable(node)
+        if self._lead is None and self._leader == NOBODY:
+            self._promise.until = self._now
+
+
+class VotesAtOnceAfterARestart(WatchedCore):
+    def _begin(self) -> None:
+        super()._begin()
+        self._promise = Promise()
+
+
+class ReadsByAnOldClock(WatchedCore):
+    """The time of the last input, not that of the read."""
+
+    def request_read(self, now: int) -> int:
+        return super().request_read(min(now, self._now))
+
+
+def _from_the_answer(self: Leadership, reply: HeartbeatReply, now: int) -> list[ReadBarrier]:
+    length_ns = reply.lease_ns - reply.lease_ns // DRIFT
+    if reply.source in self.followers and length_ns:
+        self._lease._until[reply.source] = now + length_ns
+    return _heartbeat_answered(self, reply, now)
+
+
+_heartbeat_answered = Leadership.heartbeat_answered
+
+
+def _round_of_another_term(self: Outbox, heartbeat: Heartbeat, term: int) -> None:
+    self.answer(heartbeat, term, 0)
+
+
+def _not_lent(_lease: Lease) -> None:
+    """Somebody was told to campaign, and the lease goes on."""
+
+
 def _confirmed_alone(self: Echoes, round_: int) -> None:
     self.round, self._answered = self._answered or self.round, 0
 
@@ -243,12 +297,14 @@ BUGS: tuple[Bug, ...] = (
         "not the one of another|was committed|differs from|have on disk|terms fall",
         replace(WATCHED, core=AppendsAfterAnything),
         flavours=("storms", "partitions"),
+        needs=attrgetter("has_datagrams"),
     ),
     Bug(
         "a late append truncates",
         "§5.3",
         "acknowledges|have on disk|acknowledged entries are lost|never had",
         replace(WATCHED, core=TruncatesAlways),
+        needs=attrgetter("has_datagrams"),
     ),
     Bug(
         "the whole log is acknowledged",
@@ -265,10 +321,56 @@ BUGS: tuple[Bug, ...] = (
         replace(WATCHED, core=LeadsWithoutAnEmptyEntry),
     ),
     Bug(
+        "an old round answers for the next term",
+        "R10",
+        "what it was never asked",
+        patches=((Outbox, "outdate", _round_of_another_term),),
+        caught_by="test_what_an_old_leader_is_told_answers_no_round_of_the_term_it_may_lead_next",
+    ),
+    Bug(
+        "a lease counts from the answer",
+        "R4",
+        "has its lease|not linearizable",
+        patches=((Leadership, "heartbeat_answered", _from_the_answer),),
+    ),
+    Bug(
+        "a voter votes within a lease",
+        "R4",
+        "has its lease|not linearizable",
+        replace(WATCHED, core=VotesWithinALease),
+        caught_by="test_a_promise_holds_whatever_the_stream_to_the_leader_does",
+    ),
+    Bug(
+        "a broken stream ends a promise",
+        "R4",
+        "has its lease|not linearizable",
+        replace(WATCHED, core=CampaignsWithinALease),
+    ),
+    Bug(
+        "a restarted voter votes at once",
+        "R4",
+        "has its lease|not linearizable",
+        replace(WATCHED, core=VotesAtOnceAfterARestart),
+    ),
+    Bug(
+        "a lease outlives the order to campaign",
+        "R4",
+        "has its lease|not linearizable",
+        patches=((Lease, "lend", _not_lent),),
+    ),
+    Bug(
+        "a read goes by an old clock",
+        "R3",
+        "not linearizable",
+        replace(WATCHED, core=ReadsByAnOldClock),
+        caught_by="test_the_time_that_counts_is_that_of_the_read",
+    ),
+    Bug(
         "a state is new before it is applied",
         "§6.4",
         "was answered more than",
         patches=((Freshness, "at", _not_waiting),),
+        needs=attrgetter("has_stale_reads"),
     ),
     Bug(
         "an answer is spoken of without a majority",  # It takes five nodes, two of them cut off.

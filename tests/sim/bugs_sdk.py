@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from trimaran.client.errors import NotApplied
@@ -36,8 +37,20 @@ def _another(
 _STALE = "not linearizable|answered"
 
 BUGS = (
-    Bug("a retry takes another number", "A8", _STALE, patches=((Router, "_give_back", _anew),)),
-    Bug("time is up, so nothing happened", "A8", _STALE, patches=((Router, "_expire", _sure),)),
+    Bug(
+        "a retry takes another number",
+        "A8",
+        _STALE,
+        patches=((Router, "_give_back", _anew),),
+        needs=attrgetter("has_sdk"),
+    ),
+    Bug(
+        "time is up, so nothing happened",
+        "A8",
+        _STALE,
+        patches=((Router, "_expire", _sure),),
+        needs=attrgetter("has_sdk"),
+    ),
     Bug(
         "a session asked for again is another one",
         "A8",

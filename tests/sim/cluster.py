@@ -48,7 +48,7 @@ class SimCluster:
                 SimClock(
                     schedule,
                     zero_ns=rng.randrange(1 << 50),
-                    rate_ppm=rng.randrange(-200, 200),
+                    rate_ppm=rng.randrange(-scenario.drift_ppm, scenario.drift_ppm),
                 ),
                 self.network,
                 self.judge,

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from trimaran.node.raft.core import RaftCore
     from trimaran.node.storage.wal import ShardSave
 
+    from .clock import SimClock
+
 
 class Violation(AssertionError):
     """A promise was broken; the text says which, where and when."""
@@ -115,6 +117,10 @@ class Judge:
         self._durable = {(node, shard): Durable() for node in nodes for shard in shards}
         self._chosen: dict[ShardId, dict[int, _Chosen]] = {shard: {} for shard in shards}
         self._leaders: dict[tuple[ShardId, int], NodeId] = {}
+        # Who leads, as it thinks itself, also if it is dead, with the clock it goes by.
+        self._leading: dict[ShardId, dict[NodeId, tuple[RaftCore, SimClock]]] = {
+            shard: {} for shard in shards
+        }
         # Saved votes by term, also those that a later one has replaced on disk by now.
         self._votes: dict[tuple[NodeId, ShardId], dict[int, ReplicaId]] = {
             (node, shard): {} for node in nodes for shard in shards
@@ -222,11 +228,17 @@ class Judge:
 
     # --- The core, after each step.
 
-    def stepped(self, node: NodeId, shard: ShardId, core: RaftCore) -> None:
+    def stepped(self, node: NodeId, shard: ShardId, core: RaftCore, clock: SimClock) -> None:
         """One leader a term, and it holds what was committed before its term."""
         self.checks += 1
+        leading = self._leading[shard]
         if core.role is not Role.LEADER:
+            if node in leading and leading[node][0] is core:
+                del leading[node]
             return
+        leading[node] = core, clock
+        if len(leading) > 1:
+            self._check_leases(shard, leading)
         term = core.term
         before = self._leaders.get((shard, term))
         if before == node:
@@ -241,6 +253,23 @@ class Judge:
                 raise Violation(
                     f"{node} leads shard {shard} in {term} without the committed entry {index} "
                     f"of term {chosen.term}: it has {core.term_at(index)}"
+                )
+
+    def _check_leases(
+        self, shard: ShardId, leading: Mapping[NodeId, tuple[RaftCore, SimClock]]
+    ) -> None:
+        """While one may be sure that nobody else leads, nobody does in a later term. That holds
+        also for one that died: nobody may rely on its death."""
+        terms = {  # Who was told of a later term may not have had a turn since.
+            node: core.term for node, (core, _) in leading.items() if core.role is Role.LEADER
+        }
+        last = max(terms, key=lambda node: terms[node])
+        for node in terms:
+            core, clock = leading[node]
+            if node != last and core.has_lease(clock.now_ns()):
+                raise Violation(
+                    f"{node} has its lease of shard {shard} in {core.term}, "
+                    f"but {last} leads it in {terms[last]}"
                 )
 
     def appended(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any  # Attributes of any kind are put in place of others.
 
 from .run import Failure, run
-from .scenarios import make_scenario
+from .scenarios import Scenario, make_scenario
 from .watch import WATCHED
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class Bug:
     parts: Parts = WATCHED
     # (owner, attribute, what to put there): for classes that no `Parts` names, and for tables.
     patches: tuple[tuple[Any, Any, Any], ...] = ()
-    flavours: tuple[str, ...] = ()  # Days on which it can show; none: all.
+    flavours: tuple[str, ...] = ()  # Days on which it can show; none: all,
+    needs: Callable[[Scenario], bool] | None = None  # and what such a day must have.
+    first: int = 0  # The seed to begin with: not far behind it was one that finds it.
     caught_by: str = ""  # The test of one schedule that catches it, if few seeds do.
 
 
@@ -69,15 +72,16 @@ def _put(owner: Any, name: Any, value: Any) -> None:
         setattr(owner, name, value)
 
 
+def _may_show(bug: Bug, scenario: Scenario) -> bool:
+    if bug.flavours and scenario.flavour not in bug.flavours:
+        return False
+    return bug.needs is None or bug.needs(scenario)
+
+
 def find(bug: Bug, *, seeds_max: int = SEEDS_MAX) -> Found | None:
     """The first seed that notices `bug`, for the reason it should be noticed."""
-    tried = 0
-    seed = -1
-    while tried < seeds_max:
-        seed += 1
-        if bug.flavours and make_scenario(seed).flavour not in bug.flavours:
-            continue
-        tried += 1
+    seeds = (seed for seed in count(bug.first) if _may_show(bug, make_scenario(seed)))
+    for tried, seed in enumerate(islice(seeds, seeds_max), 1):
         try:
             with planted(bug):
                 run(seed, parts=bug.parts)
@@ -100,8 +104,8 @@ def find_all(bugs: Sequence[Bug]) -> int:
             print(f"{bug.rule:8} {bug.name:36} NOT FOUND in {SEEDS_MAX} seeds, {took_s:.1f} s")
         else:
             print(
-                f"{bug.rule:8} {bug.name:36} seed {found.seed:4}, {found.tried:3} tried, "
-                f"{took_s:5.1f} s: {found.what[:100]}",
+                f"{bug.rule:8} {bug.name:36} seed {found.seed:4}, "
+                f"{found.tried:3} tried from {bug.first:3} on, {took_s:5.1f} s: {found.what[:100]}",
                 flush=True,
             )
     return 1 if missed else 0

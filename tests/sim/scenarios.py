@@ -35,6 +35,8 @@ WITH_READERS = ("partitions", "pauses", "usurpers", "clocks")
 
 POLICIES = ("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "noeviction")
 
+LONG_LOG_BYTES = 1 << 20  # More than a run writes.
+
 EVENTS = ("notify-keyspace-events", "KEA")
 SMALL = (
     ("hash-max-listpack-entries", "3"),
@@ -45,6 +47,8 @@ SMALL = (
     ("stream-node-max-entries", "3"),
     ("zset-max-listpack-entries", "3"),
 )
+
+DRIFT_PPM = 45_000  # A lease holds while no clock is faster than another by a tenth.
 
 # On such days a third of what is said is lost and much of it comes far too late.
 STORM = NetworkProfile(
@@ -84,6 +88,26 @@ class Scenario:
     has_waiters: bool = False  # Clients that wait for data.
     has_sdk: bool = False  # Clients with the SDK's router.
     has_stale_reads: bool = False  # Clients that read from any replica.
+    lease_parts: tuple[int, ...] = (0,)  # In election timeouts / 8, node by node.
+    drift_ppm: int = 200  # How far the rate of a clock is off at most.
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Its logs are cut again and again."""
+        return self.snapshot_log_bytes < LONG_LOG_BYTES
+
+    @property
+    def has_cut_collections(self) -> bool:
+        return self.has_collections and self.has_snapshots
+
+    @property
+    def has_evictions(self) -> bool:
+        return self.policy not in ("", "noeviction")
+
+    @property
+    def has_datagrams(self) -> bool:
+        """What is said may come twice, late and in another order."""
+        return not self.network.is_stream
 
     def __str__(self) -> str:
         manner = "streams" if self.network.is_stream else "datagrams"
@@ -119,7 +143,7 @@ def make_scenario(seed: int) -> Scenario:
         heartbeat_interval_ns=election_timeout_ns // 4,
         tick_ns=rng.choice((20, 30)) * MS,
         segment_bytes=rng.choice((6, 8, 16, 64)) << 10,
-        snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else 1 << 20,
+        snapshot_log_bytes=rng.choice((1500, 4000)) if has_small_log else LONG_LOG_BYTES,
         log_keep_bytes=rng.choice((0, 500, 2000)),
         disk_max_ns=(50 if flavour == "usurpers" else rng.choice((1, 3, 3, 50))) * MS,
         append_bytes_max=rng.choice((300, 2000, 1 << 20)),
@@ -132,7 +156,19 @@ def make_scenario(seed: int) -> Scenario:
         has_waiters=Random(seed * 32_452_843 + 5).random() < 0.4,
         has_sdk=Random(seed * 49_979_687 + 11).random() < 0.4,
         has_stale_reads=Random(seed * 67_867_967 + 13).random() < 0.5,
+        lease_parts=_leases(Random(seed * 86_028_121 + 17)),
+        drift_ppm=DRIFT_PPM if Random(seed * 122_949_823 + 19).random() < 0.5 else 200,
     )
+
+
+def _leases(rng: Random) -> tuple[int, ...]:
+    """Mostly alike; some nodes may be configured otherwise, or not lead by lease at all."""
+    dice = rng.random()
+    if dice < 0.15:
+        return (0,)
+    if dice < 0.75:
+        return (rng.choice((5, 5, 8)),)
+    return tuple(rng.choice((0, 3, 5, 8)) for _ in range(5))
 
 
 def _settings(rng: Random) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trimaran.cluster.settings import settings_of
 from trimaran.cluster.topology import NodeInfo, ReplicaInfo, Topology
 from trimaran.node.config import Config
+from trimaran.node.raft.lease import LEASE_MAX_NS
 
 from .schedule import MS
 
@@ -42,6 +43,11 @@ class Settings:
         topology = Topology(CLUSTER_ID, 1, scenario.shards, infos, turned, replicas, pairs)
         return cls(scenario, tuple(nodes), topology)
 
+    def _lease_ns(self, node: NodeId) -> int:
+        parts = self.scenario.lease_parts
+        part = parts[self.nodes.index(node) % len(parts)]
+        return min(part * self.scenario.election_timeout_ns // 8, LEASE_MAX_NS)
+
     def config(self, node: NodeId) -> Config:
         scenario = self.scenario
         info = self.topology.node(node)
@@ -54,6 +60,7 @@ class Settings:
             shards=scenario.shards,
             election_timeout_ms=scenario.election_timeout_ns // MS,
             heartbeat_interval_ms=scenario.heartbeat_interval_ns // MS,
+            lease_ms=self._lease_ns(node) // MS,
             tick_interval_ms=scenario.tick_ns // MS,
             clock_skew_max_ms=5000,
             append_bytes_max=scenario.append_bytes_max,

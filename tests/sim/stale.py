@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .workload import Cluster, Workload
 
 BOUNDS_MS = (5, 20, 100, 500, 2000)
-DRIFT_PPM = 500  # Of the clock of a replica, by which it counts.
+DRIFT_PPM = 50_000  # Of the clock of a replica, by which it counts.
 
 
 class Seen:

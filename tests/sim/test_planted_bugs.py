@@ -15,7 +15,7 @@ from .run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.timeout(900)  # Where other work shares the machine.
-TRIES_MAX = 80  # Most take a few; the worst on the day of writing 42. Rarer ones: `caught_by`.
+TRIES_MAX = 80  # From the seed that its row names. On the day of writing one; rarer: `caught_by`.
 
 
 COMMON = [bug for bug in BUGS if not bug.caught_by]

@@ -69,7 +69,7 @@ class WatchedCore(RaftCore):
 
     def ready(self) -> Ready | None:
         judge, node = self.machine.judge, self.machine.node
-        judge.stepped(node, self.shard_id, self)
+        judge.stepped(node, self.shard_id, self, self.machine.clock)
         ready = super().ready()
         if ready is not None:
             if ready.entries:

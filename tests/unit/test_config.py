@@ -126,6 +126,8 @@ def test_an_address_nobody_can_call_must_be_announced_otherwise() -> None:
     ("flags", "fault"),
     [
         (["--election-timeout-ms", "200"], "less than three times heartbeat_interval_ms"),
+        (["--lease-ms", "501"], "lease_ms: 501 is more than 500"),
+        (["--lease-ms", "400", "--election-timeout-ms", "300"], "lease_ms: 400 is more than elec"),
         (["--tick-interval-ms", "500"], "tick_interval_ms: 500 is more than"),
         (["--bulk-bytes-max", "100000000"], "bulk_bytes_max: 100000000 is more than"),
         (["--batch-bytes", "100000000"], "batch_bytes: 100000000 is more than segment_bytes"),

@@ -74,11 +74,14 @@ def test_strings_that_would_take_long_are_refused_before_anything_is_done() -> N
     shard = Driver()
     shard.run("MSET", "long", "x" * 6000, "longer", "x" * 10_000_000, "short", "y")
     for pair in (("long", "long"), ("longer", "short"), ("short", "longer")):
-        began = time.process_time()
-        reply = shard.run("LCS", *pair)
-        assert isinstance(reply, ErrorReply)
-        assert "too long for LCS" in reply.text
-        assert time.process_time() - began < 0.02
+        took_s: list[float] = []
+        for _ in range(5):  # A collection, or a neighbour, may come in between.
+            began = time.process_time()
+            reply = shard.run("LCS", *pair)
+            took_s.append(time.process_time() - began)
+            assert isinstance(reply, ErrorReply)
+            assert "too long for LCS" in reply.text
+        assert min(took_s) < 0.02
 
 
 def test_strings_that_are_not_refused_take_no_longer_than_a_moment() -> None:

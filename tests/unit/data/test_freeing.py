@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from trimaran.node.data.buckets import BUCKET_KEYS_MAX
 from trimaran.node.data.keyspace import Keyspace, KeyspaceCut
 
 from ...model.driver import Driver, copy_of
@@ -63,17 +64,28 @@ def test_a_database_that_is_emptied_is_freed_in_pieces() -> None:
         driver.run("SET", f"key {number}", "x")
     driver.run("FLUSHALL")
     assert driver.run("DBSIZE") == 0
-    assert _pieces(driver.keys) > 900
+    assert _pieces(driver.keys) >= 1000 / BUCKET_KEYS_MAX
 
 
 def test_what_a_database_held_in_one_place_is_freed_in_pieces_too() -> None:
     driver = _filled("hash")
     driver.run("FLUSHALL")
-    assert _pieces(driver.keys) > 16_384 + 5
+    pieces = _pieces(driver.keys)
+    driver.run("SET", "a", "small")
+    driver.run("FLUSHALL")
+    of_places = _pieces(driver.keys)
+    assert pieces > of_places + 5
     for number in range(3000):
         driver.run("SET", f"{{tag}}{number}", "x")
     driver.run("FLUSHALL")
-    assert _pieces(driver.keys) > 16_384 + 3
+    assert _pieces(driver.keys) > of_places + 3000 / BUCKET_KEYS_MAX
+
+
+def test_the_places_of_a_database_that_held_little_are_freed_in_a_few_pieces() -> None:
+    driver = Driver()
+    driver.run("SET", "a", "small")
+    driver.run("FLUSHALL")
+    assert 1 < _pieces(driver.keys) < 30
 
 
 @pytest.mark.parametrize("words", ["DEL a", "SET a 1", "FLUSHALL"])

@@ -13,6 +13,13 @@ from ...model.driver import Driver
 TOLERANCE = 0.15
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _collects_only_what_is_new() -> None:
+    """Else each collection walks through all that the tests before have made."""
+    gc.collect()
+    gc.freeze()
+
+
 def taken_bytes() -> int:
     """By all that is traced, as the allocators round it."""
     gc.collect()

@@ -142,6 +142,21 @@ def test_a_cluster_client_may_load_the_same_library_at_every_node(
     assert Rig(router).client().ask([b"FUNCTION", b"LOAD", other]) == refused
 
 
+@pytest.mark.parametrize("is_cluster", [False, True])
+@pytest.mark.parametrize("words", [[b"LOAD", LIBRARY], [b"RESTORE", b"dump"]])
+def test_without_memory_no_shard_is_asked_to_keep_functions(
+    words: list[bytes], *, is_cluster: bool
+) -> None:
+    rig = Rig(Router(), is_cluster=is_cluster)
+    rig.router.is_full = True
+    client = rig.client()
+    oom = "OOM command not allowed when used memory > 'maxmemory'."
+    assert client.ask([b"FUNCTION", *words]) == oom
+    assert not rig.router.requests
+    client.send([b"SCRIPT", b"LOAD", b"return 1"])
+    assert len(rig.router.requests) == rig.router.shards
+
+
 def test_a_load_that_a_shard_elsewhere_did_not_take_is_not_said_to_be_done() -> None:
     rig = Rig(Router(), is_cluster=True)
     rig.router.leaders = {0: "n1", 1: "n2", 2: "n2", 3: "n2"}

@@ -13,7 +13,8 @@ import pytest
 
 from trimaran.node.data.glob import PATTERN_BYTES_MAX
 from trimaran.node.doors.backend import DoorLimits
-from trimaran.node.pubsub import CHANNEL, SHARD, PubSub, PubSubLimits
+from trimaran.node.pubsub import PubSub, PubSubLimits
+from trimaran.node.subscriptions import CHANNEL, SHARD
 from trimaran.proto import channels_pb2 as pb
 from trimaran.proto.reply import VerbatimReply
 

@@ -56,6 +56,17 @@ async def test_commands_of_a_batch_are_answered_in_their_order_with_typed_replie
         ]
 
 
+async def test_without_memory_no_shard_is_asked_to_keep_functions() -> None:
+    async with grpc_rig() as rig:
+        rig.router.is_full = True
+        library = b"#!lua name=lib\nredis.register_function('f', function() return 7 end)"
+        stream = rig.stream()
+        refused = ErrorReply("OOM", "command not allowed when used memory > 'maxmemory'.")
+        assert await stream.ask([b"FUNCTION", b"LOAD", library]) == [refused]
+        rig.router.is_full = False
+        assert await stream.ask([b"FUNCTION", b"LOAD", library]) == [b"lib"]
+
+
 async def test_a_batch_names_its_database() -> None:
     async with grpc_rig() as rig:
         stream = rig.stream()

@@ -198,6 +198,25 @@ async def test_a_turn_can_be_taken_under_a_session() -> None:
         assert router.requests[0].waiter is None
 
 
+async def test_a_command_that_waits_and_takes_is_counted_once() -> None:
+    async with grpc_rig(WaitingRouter()) as rig:
+        stream = rig.stream()
+        counted = rig.clients.stats.commands
+        before = rig.clients.commands
+        turn = await _turn(rig, stream, b"BLPOP jobs 0", 7)
+        assert b"BLPOP" not in counted
+        await stream.one(b"BLPOP other 0", turn=turn)  # Nothing is there: it goes on to wait.
+        assert b"BLPOP" not in counted
+        assert await stream.one(b"BLPOP jobs 0", turn=1) == [b"jobs", b"x"]
+        assert counted[b"BLPOP"].calls == 1
+        assert rig.clients.commands - before == 2  # And RPUSH.
+        await stream.send(batch(b"BLPOP jobs 0.01", number=9, asks_for_turn=True))
+        await _waits(rig)
+        rig.router.time_ns += 20_000_000
+        assert await _next(stream) == (9, NULL_ARRAY)
+        assert counted[b"BLPOP"].calls == 2
+
+
 async def test_the_place_of_a_turn_that_was_cancelled_is_free() -> None:
     async with grpc_rig(WaitingRouter()) as rig:
         stream, next_ = rig.stream(), rig.stream()

@@ -32,6 +32,11 @@ class FakeNode:
         yield CounterMetricFamily("trimaran_commands", "Commands.", value=self.commands)
 
 
+class BrokenNode(FakeNode):
+    def status(self) -> dict[str, Any]:
+        raise RuntimeError("broken")
+
+
 class Browser:
     """Asks one door."""
 
@@ -120,3 +125,20 @@ async def test_a_taken_port_is_an_error(door: HttpDoor, browser: Browser) -> Non
     with pytest.raises(OSError, match="in use"):
         await second.listen("127.0.0.1", browser._port)
     await second.close()
+
+
+async def test_what_is_no_http_is_not_the_nodes_failure(
+    door: HttpDoor, browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a client with the wrong port fills the log, with a traceback each time."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)  # A gRPC client's first words.
+    for words in (preface, b"*1\r\n$4\r\nPING\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", browser._port)
+        writer.write(words)
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert not caplog.records
+    door.attach(BrokenNode())
+    assert (await browser.get("/status"))[0] == 500
+    assert caplog.records

@@ -63,6 +63,8 @@ CALM = replace(
     append_bytes_max=1 << 20,
     inflight_appends_max=64,
     settings=(),
+    lease_parts=(5,),
+    drift_ppm=200,
 )
 
 

@@ -90,7 +90,7 @@ def led_by_n1(rig: Rig) -> list[int]:
 
 @pytest.mark.parametrize("command", ["SET k v", "GET k"])
 def test_shards_with_a_quorum_keep_their_rate_beside_a_stopped_follower(command: str) -> None:
-    rig = Rig(3, 6, parts=QUICK).settle()
+    rig = Rig(3, 6, parts=QUICK, lease_ms=0).settle()
     before = Load(rig, led_by_n1(rig), 8, command).measure()
     rig.kill("n3")
     rig.run(2 * SECOND)  # Shards that n3 led have found another leader.
@@ -119,7 +119,7 @@ def one_apart(topology: Topology) -> Topology:
 
 @pytest.mark.parametrize("command", ["SET k v", "GET k"])
 def test_shards_with_a_quorum_keep_their_rate_beside_one_without(command: str) -> None:
-    rig = Rig(5, 4, parts=QUICK, topology=one_apart).settle()
+    rig = Rig(5, 4, parts=QUICK, topology=one_apart, lease_ms=0).settle()
     load = Load(rig, [1, 2, 3], 8, command)
     before = load.measure(is_last=False)
     Load(rig, [0], 4, command)
@@ -135,6 +135,24 @@ def test_shards_with_a_quorum_keep_their_rate_beside_one_without(command: str) -
     rig.run(500 * MS)
     assert not rig.shard("n1", 0).is_leader
     keeps_up(before, load.measure())
+
+
+def test_a_read_under_a_lease_waits_for_no_message_and_for_no_other_shard() -> None:
+    rig = Rig(5, 4, parts=QUICK, topology=one_apart).settle()
+    for name in ("n4", "n5"):
+        for pair in (("n1", name), (name, "n1")):
+            rig.cluster.network._links[NodeId(pair[0]), NodeId(pair[1])].is_cut = True
+    rig.run(400 * MS)  # n1 still leads shard 0, which has no majority, and its lease is over.
+    waits = rig.ask("n1", "GET k", shard=0)
+    rig.run(5 * MS)
+    assert (rig.shard("n1", 0).is_leader, waits.outcome) == (True, None)
+    sent = rig.cluster.network.sent
+    one = rig.ask("n1", "GET k", shard=1)
+    began_ns = rig.schedule.now_ns
+    rig.until(lambda: one.outcome)
+    assert one.replies == [None]
+    assert rig.schedule.now_ns - began_ns < 5 * MS
+    assert rig.cluster.network.sent - sent <= 4  # A round of heartbeats may fall into it.
 
 
 def test_an_engine_with_nothing_to_do_but_wait_does_not_spin() -> None:

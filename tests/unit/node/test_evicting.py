@@ -8,9 +8,11 @@ from random import Random
 import pytest
 
 from trimaran.cluster.settings import Settings, pack_settings
-from trimaran.cluster.slots import ShardId
+from trimaran.cluster.slots import SLOTS, ShardId
+from trimaran.node.commands.functions import LOAD_FUNCTION
 from trimaran.node.commands.internal import EVICT, OUT_OF_MEMORY, WHEN_FULL
 from trimaran.node.commands.transactions import EXEC, pack_transaction
+from trimaran.node.data.buckets import SLOT_BITS, Bucket
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.uses import TICKS_PER_S, Kind, Uses
 from trimaran.node.evicting import HOLD_MAX_NS, Evictor, when_full
@@ -216,6 +218,18 @@ def test_a_transaction_with_something_that_grows_is_refused_as_a_whole() -> None
     assert when_full(others) == others
 
 
+@pytest.mark.parametrize(
+    "name", [b"FUNCTION|LOAD", b"FUNCTION|RESTORE", LOAD_FUNCTION, b"XGROUP|CREATE"]
+)
+def test_subcommands_that_grow_are_refused(name: bytes) -> None:
+    assert when_full([name, b"WORD", b"rest"]) == (OUT_OF_MEMORY,)
+
+
+@pytest.mark.parametrize("name", [b"SCRIPT|LOAD", b"FUNCTION|FLUSH", b"FUNCTION|DELETE"])
+def test_subcommands_that_do_not_grow_are_carried_out(name: bytes) -> None:
+    assert when_full([name, b"WORD", b"rest"]) == [name, b"WORD", b"rest"]
+
+
 def test_scripts_run_and_know_that_there_is_no_memory() -> None:
     assert when_full([b"EVAL", b"return 1", b"0"]) == (WHEN_FULL, b"EVAL", b"return 1", b"0")
     inside = [EXEC, pack_transaction([(0, [b"EVAL", b"return 1", b"0"])]), b"a"]
@@ -336,10 +350,8 @@ def test_three_nodes_stay_at_the_limit_and_have_the_same_keys() -> None:
 
 def test_what_was_removed_is_freed_a_part_at_each_tick() -> None:
     rig = Rig(1, 1).settle()
-    rig.do("n1", "SET k v")
-    rig.do("n1", "FLUSHALL")
     keys = rig.shard("n1").keys
-    assert keys.trash  # A list with a place for each slot.
+    keys.trash.add_database([Bucket(SLOT_BITS, None) for _ in range(SLOTS)])  # Of many keys.
     rig.run(40 * MS)
     assert keys.trash
     rig.run(200 * MS)

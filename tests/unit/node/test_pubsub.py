@@ -3,173 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
 from time import thread_time_ns
-from typing import Any  # Any: posts hold values of several kinds.
 
-import hiredis
-import msgpack
 import pytest
 
-from trimaran.node.delivery import PIECE_BYTES, PUSHES_MAX, SLICE_NS, WRITTEN_BYTES_MAX
-from trimaran.node.pubsub import (
-    CHANNEL,
-    MARK_WAIT_NS,
-    PATTERN,
-    SHARD,
-    TELL_AGAIN_NS,
-    Kind,
-    PubSub,
-    PubSubLimits,
-)
-from trimaran.node.raft.types import NodeId
+from trimaran.node.pubsub import MARK_WAIT_NS, TELL_AGAIN_NS
+from trimaran.node.subscriptions import CHANNEL, PATTERN, SHARD
 
-NAMES = [NodeId(f"n{number}") for number in (1, 2, 3)]
-
-
-class Reader:
-    """A subscriber that writes down what it gets."""
-
-    def __init__(self, protocol: int = 2) -> None:
-        self.protocol = protocol
-        self.is_lost = False
-        self._parser = hiredis.Reader()
-        self.work: Callable[[], None] = lambda: None
-        self.pieces: list[bytes] = []
-
-    def push_messages(self, data: bytes, count: int) -> None:
-        self.pieces.append(data)
-        self._parser.feed(data)
-        self.work()
-
-    def got(self) -> list[Any]:
-        found = []
-        while (frame := self._parser.gets()) is not False:
-            found.append(frame)
-        return found
-
-    def payloads(self) -> list[bytes]:
-        return [frame[-1] for frame in self.got()]
-
-
-class Net:
-    """Nodes whose posts arrive when the test says so."""
-
-    def __init__(
-        self,
-        names: Sequence[NodeId] = NAMES,
-        limits: PubSubLimits | None = None,
-        clock: Callable[[], int] | None = None,
-    ) -> None:
-        self.now = 0
-        self.soon: deque[Callable[[], None]] = deque()
-        self.timers: list[tuple[int, Callable[[], None]]] = []
-        self.way: dict[tuple[NodeId, NodeId], deque[bytes]] = {}
-        self.cut: set[tuple[NodeId, NodeId]] = set()  # Ways whose log stream is not live.
-        self.full: set[tuple[NodeId, NodeId]] = set()  # Ways that have no room.
-        self.posts = 0
-        self.nodes: dict[NodeId, PubSub] = {}
-        for name in names:
-            node = self.nodes[name] = PubSub(self, clock or self.now_ns, limits)
-            others = [one for one in names if one != name]
-            node.attach(self, others.copy, _End(self, name), lambda: None)
-        for source in names:
-            for target in names:
-                if source != target:
-                    self.way[source, target] = deque()
-                    self.nodes[source].stream_began(target)
-        self.settle()
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
-
-    def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
-        self.timers.append((self.now + delay_ns, callback))
-
-    def pass_time(self, by_ns: int) -> None:
-        self.now += by_ns
-        due = [one for one in self.timers if one[0] <= self.now]
-        self.timers = [one for one in self.timers if one[0] > self.now]
-        for _, callback in due:
-            callback()
-
-    def step(self, source: NodeId, target: NodeId) -> bool:
-        """Deliver all that is under way from one to the other; whether there was anything."""
-        way = self.way[source, target]
-        if not way or (source, target) in self.cut:
-            return False
-        posts = [msgpack.unpackb(one) for one in way]
-        way.clear()
-        self.nodes[source].posts_left(target)
-        self.nodes[target].posts_received(source, posts)
-        return True
-
-    def settle(self) -> None:
-        is_moving = True
-        while is_moving:
-            is_moving = bool([way for way in self.way if self.step(*way)])
-            while self.soon:
-                self.soon.popleft()()
-                is_moving = True
-
-    def part(self, source: NodeId, target: NodeId) -> None:
-        """The streams between two break; what was under way is lost."""
-        for way in ((source, target), (target, source)):
-            self.cut.add(way)
-            self.way[way].clear()
-        self.nodes[source].peer_changed(target)
-        self.nodes[target].peer_changed(source)
-
-    def join(self, source: NodeId, target: NodeId) -> None:
-        for way in ((source, target), (target, source)):
-            self.cut.discard(way)
-            self.nodes[way[0]].stream_began(way[1])
-        self.nodes[source].peer_changed(target)
-        self.nodes[target].peer_changed(source)
-
-    def subscribe(
-        self, node: NodeId, kind: Kind, *names: bytes, reader: Reader | None = None
-    ) -> tuple[Reader, list[int]]:
-        """A reader, and a list that is no longer empty when its subscription is confirmed."""
-        reader = reader or Reader()
-        confirmed: list[int] = []
-        self.nodes[node].subscribe(reader, kind, names, lambda: confirmed.append(self.now))
-        return reader, confirmed
-
-    def listen(self, node: NodeId, kind: Kind, *names: bytes) -> Reader:
-        reader, confirmed = self.subscribe(node, kind, *names)
-        self.settle()
-        assert confirmed
-        return reader
-
-
-class _End:
-    """The post office of one node."""
-
-    def __init__(self, net: Net, name: NodeId) -> None:
-        self._net = net
-        self._name = name
-
-    def post(self, node: NodeId, parts: list[bytes]) -> bool:
-        if (self._name, node) in self._net.cut | self._net.full:
-            return False
-        self._net.posts += 1
-        self._net.way[self._name, node].append(b"".join(parts))
-        return True
-
-    def post_bytes(self, node: NodeId) -> int:
-        return sum(map(len, self._net.way[self._name, node]))
-
-    def is_up(self, node: NodeId) -> bool:
-        return (self._name, node) not in self._net.cut
-
-
-N1, N2, N3 = NAMES
+from .pubsub_net import N1, N2, N3, NAMES, Net, Reader
 
 
 def test_a_message_reaches_subscribers_of_every_node_and_is_counted() -> None:
@@ -354,124 +197,6 @@ def test_a_subscriber_speaks_its_own_protocol() -> None:
     ]
 
 
-# --- Many subscribers: deliveries take turns with the loop.
-
-
-def _turns(net: Net) -> int:
-    """How many callbacks the loop ran until all was done."""
-    turns = 0
-    while net.soon:
-        net.soon.popleft()()
-        turns += 1
-    return turns
-
-
-def test_delivery_to_many_is_cut_into_slices_and_keeps_its_order() -> None:
-    net = Net([N1])
-    readers = [net.listen(N1, CHANNEL, b"a", b"b") for _ in range(100)]
-    for reader in readers:
-        reader.work = lambda: setattr(net, "now", net.now + SLICE_NS // 50)
-    for number in range(5):
-        name = b"ab"[number % 2 :][:1]
-        assert net.nodes[N1].publish(CHANNEL, name, b"%d" % number) == 100
-    assert _turns(net) >= 5
-    assert all(one.payloads() == [b"%d" % number for number in range(5)] for one in readers)
-
-
-def test_a_slice_writes_to_few_sockets_however_fast_that_seems() -> None:
-    net = Net([N1])
-    for _ in range(4 * PUSHES_MAX):
-        net.listen(N1, CHANNEL, b"a")
-    net.nodes[N1].publish(CHANNEL, b"a", b"x")
-    assert _turns(net) >= 4
-
-
-def test_messages_of_one_turn_for_the_same_subscribers_are_one_piece() -> None:
-    net = Net()
-    readers = [net.listen(name, CHANNEL, b"a", b"b") for name in (N1, N2, N2)]
-    for number in range(100):
-        net.nodes[N1].publish(CHANNEL, b"a" if number < 60 else b"b", b"%d" % number)
-    net.settle()
-    for reader in readers:
-        assert len(reader.pieces) == 2
-        assert reader.payloads() == [b"%d" % number for number in range(100)]
-
-
-def test_a_piece_is_bounded() -> None:
-    net = Net([N1])
-    reader = net.listen(N1, CHANNEL, b"a")
-    for _ in range(10):
-        net.nodes[N1].publish(CHANNEL, b"a", bytes(PIECE_BYTES // 4))
-    net.nodes[N1].publish(CHANNEL, b"a", bytes(PIECE_BYTES * 4))
-    net.settle()
-    assert max(map(len, reader.pieces[:-1])) < 1.1 * PIECE_BYTES
-    assert len(reader.got()) == 11
-
-
-def test_who_unsubscribes_meanwhile_gets_nothing_more() -> None:
-    net = Net([N1])
-    readers = [net.listen(N1, CHANNEL, b"a") for _ in range(200)]
-    readers[0].work = lambda: setattr(net, "now", net.now + SLICE_NS)
-    net.nodes[N1].publish(CHANNEL, b"a", b"x")
-    net.soon.popleft()()
-    assert net.soon
-    net.nodes[N1].leave(readers[-1])
-    net.settle()
-    assert readers[-1].got() == []
-    assert readers[-2].payloads() == [b"x"]
-
-
-def test_who_comes_later_gets_nothing_of_what_was_published_before() -> None:
-    net = Net([N1])
-    first = net.listen(N1, CHANNEL, b"a")
-    net.nodes[N1].publish(CHANNEL, b"a", b"1")
-    late, confirmed = net.subscribe(N1, CHANNEL, b"a")
-    assert confirmed
-    net.nodes[N1].publish(CHANNEL, b"a", b"2")
-    net.settle()
-    assert (first.payloads(), late.payloads()) == ([b"1", b"2"], [b"2"])
-
-
-def test_publishers_everywhere_wait_for_a_node_that_has_much_to_deliver() -> None:
-    net = Net()
-    reader = net.listen(N2, CHANNEL, b"a")
-    payload = bytes(WRITTEN_BYTES_MAX // 100)
-    sent = 0
-    while not net.nodes[N1].is_full:
-        net.nodes[N1].publish(CHANNEL, b"a", payload)
-        net.step(N1, N2)
-        net.step(N2, N1)
-        net.step(N2, N3)
-        sent += 1
-        assert sent < 200
-    assert net.nodes[N3].is_full
-    done: list[int] = []
-    net.nodes[N3].when_room(lambda: done.append(1))
-    while net.soon:
-        net.soon.popleft()()
-    assert not done
-    net.settle()
-    assert done
-    assert len(reader.got()) == sent
-    assert not net.nodes[N1].is_full
-
-
-def test_a_busy_node_that_goes_keeps_nobody_waiting() -> None:
-    net = Net()
-    net.listen(N2, CHANNEL, b"a")
-    while not net.nodes[N1].is_full:
-        net.nodes[N2].publish(CHANNEL, b"a", bytes(WRITTEN_BYTES_MAX // 10))
-        net.step(N2, N1)
-    done: list[int] = []
-    net.nodes[N1].when_room(lambda: done.append(1))
-    net.part(N1, N2)
-    net.settle()
-    assert done
-    net.join(N1, N2)
-    net.settle()
-    assert not net.nodes[N1].is_full
-
-
 # --- Many patterns.
 
 
@@ -516,24 +241,6 @@ def test_a_pattern_is_confirmed_when_it_can_match_everywhere() -> None:
     assert reader.payloads() == [b"x"]
 
 
-def test_publishers_wait_while_too_much_is_on_its_way() -> None:
-    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
-    reader = net.listen(N2, CHANNEL, b"a")
-    publisher = net.nodes[N1]
-    sent = 0
-    while not publisher.is_full:
-        publisher.publish(CHANNEL, b"a", b"%d" % sent + bytes(500))
-        sent += 1
-    assert 10 < sent < 30
-    done: list[int] = []
-    for number in range(3):
-        publisher.when_room(lambda number=number: done.append(number))  # type: ignore[misc]
-    assert not done
-    net.settle()
-    assert done == [0, 1, 2]
-    assert len(reader.got()) == sent
-
-
 def test_a_client_that_goes_is_told_in_few_posts_however_much_it_listened_to() -> None:
     net = Net()
     reader = net.listen(N1, PATTERN, *(b"%d*" % number for number in range(1000)))
@@ -569,30 +276,6 @@ def test_no_pattern_makes_others_wait_for_a_long_channel_name() -> None:
     assert thread_time_ns() - began < 1_000_000_000
     net.listen(N1, PATTERN, b"a*")
     assert net.nodes[N1].publish(CHANNEL, b"a" * 64_000, b"x") == 1
-
-
-def test_what_is_not_delivered_yet_is_bounded_whoever_publishes() -> None:
-    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
-    reader = net.listen(N2, CHANNEL, b"a")
-    reader.work = lambda: setattr(net, "now", net.now + SLICE_NS)
-    for _ in range(20):
-        net.listen(N2, CHANNEL, b"a")
-    for _ in range(10):
-        for number in range(10):
-            net.nodes[N1].publish(CHANNEL, b"a", b"%d" % number + bytes(500))
-        net.step(N1, N2)
-    lost = net.nodes[N2].counters.lost
-    assert 70 <= lost < 90
-    net.settle()
-    assert len(reader.got()) == 100 - lost
-
-
-def test_messages_for_a_slow_peer_are_bounded_also_when_nobody_can_wait() -> None:
-    net = Net(limits=PubSubLimits(waiting_bytes_max=10_000))
-    net.listen(N2, CHANNEL, b"a")
-    for _ in range(100):
-        net.nodes[N1].publish(CHANNEL, b"a", bytes(1000))
-    assert 70 <= net.nodes[N1].counters.lost < 90
 
 
 def test_a_peer_that_there_was_no_room_to_tell_is_told_later() -> None:

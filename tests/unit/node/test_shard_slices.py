@@ -11,7 +11,7 @@ from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.errors import NoQuorum, NotLeader, OutcomeUnknown
 from trimaran.node.inbox import ENTRY_COMMANDS_MAX
 from trimaran.node.notifications import Notifications
-from trimaran.node.pubsub import PATTERN, PubSub
+from trimaran.node.pubsub import PubSub
 from trimaran.node.raft.types import (
     AppendEntries,
     Entry,
@@ -24,6 +24,7 @@ from trimaran.node.raft.types import (
 from trimaran.node.request import Done, NotApplied, Unknown
 from trimaran.node.shard import UNAPPLIED_MAX
 from trimaran.node.slices import Endless, Slice
+from trimaran.node.subscriptions import PATTERN
 from trimaran.proto.reply import OK
 
 from ...sim.schedule import SECOND

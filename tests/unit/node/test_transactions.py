@@ -9,10 +9,11 @@ from trimaran.cluster.slots import ShardId
 from trimaran.node.commands.transactions import EXEC, EXEC_RO, TOO_LARGE, pack_transaction
 from trimaran.node.data.entry import unpack_entry
 from trimaran.node.notifications import Notifications
-from trimaran.node.pubsub import PATTERN, PubSub
+from trimaran.node.pubsub import PubSub
 from trimaran.node.raft.types import Heartbeat, HeartbeatReply
 from trimaran.node.request import Request
 from trimaran.node.shard import WAIT
+from trimaran.node.subscriptions import PATTERN
 from trimaran.proto.reply import OK, ErrorReply
 
 from ...sim.schedule import MS

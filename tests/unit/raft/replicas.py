@@ -14,6 +14,7 @@ from zlib import crc32
 
 from trimaran.node.raft.core import RaftCore
 from trimaran.node.raft.invariants import Checker
+from trimaran.node.raft.lease import Promise
 from trimaran.node.raft.types import (
     NOBODY,
     ZERO,
@@ -74,8 +75,9 @@ def make_core(
     snapshot: SnapshotMeta | None = None,
     config: RaftConfig = CONFIG,
     seed: int = 1,
+    is_rested: bool = True,
 ) -> RaftCore:
-    """A replica as it comes back from its disk."""
+    """A replica as it comes back from its disk; rested: what it may have promised is long over."""
     core = RaftCore(
         replace(config, replica=ReplicaId(replica)),
         Restored(
@@ -86,6 +88,8 @@ def make_core(
         Random(seed),
     )
     core.tick(0)
+    if is_rested:
+        core._promise = Promise()
     return core
 
 

@@ -158,6 +158,22 @@ def test_a_deposed_leader_that_does_not_know_it_serves_no_read() -> None:
     assert (old.reads_served, old.reads_failed) == ([], [token])
 
 
+def test_what_an_old_leader_is_told_answers_no_round_of_the_term_it_may_lead_next() -> None:
+    """It may win the very term that it was told of, and count its rounds from 1 again."""
+    core = make_core(term=3)
+    core.receive(Heartbeat(TWO, ONE, 2, 0, 26, is_urgent=True), MS)
+    assert save(core) == [HeartbeatReply(ONE, TWO, 3, 0, is_urgent=True)]
+    leader = make_leader(term=2)
+    leader.receive(matched(TWO, ONE, 3, 1), MS)
+    save(leader)
+    token = leader.request_read(MS)
+    save(leader)
+    leader.receive(HeartbeatReply(TWO, ONE, 3, 0, is_urgent=True), MS)
+    assert take(leader) == []
+    leader.receive(HeartbeatReply(TWO, ONE, 3, 1, is_urgent=True), MS)
+    assert [ready.reads for ready in take(leader)] == [(ReadBarrier(token, 1),)]
+
+
 def test_reads_are_refused_by_those_who_do_not_lead() -> None:
     cluster = Cluster(3)
     cluster.elect(1)
