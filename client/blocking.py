@@ -151,7 +151,8 @@ async def carry_out(core: Core, options: Options, shard: int, wait: Wait) -> byt
     if not wait.takes:
         if wait.open_places:
             wait = await _close(core, options, shard, wait)
-        return await _waited(core, options, shard, wait, wait.seconds, asks_for_turn=False)
+        waiting = _waiting(core, options, shard, wait, wait.seconds, asks_for_turn=False)
+        return await _answered(core, waiting, wait.for_seconds(wait.seconds))
     start = core.loop.time()
     known = (options.db, wait.key)
     if known in core.had_at_once:
@@ -161,14 +162,21 @@ async def carry_out(core: Core, options: Options, shard: int, wait: Wait) -> byt
         core.had_at_once.pop(known, None)
     is_sure = True
     while (left := start + wait.seconds - core.loop.time()) > 0:
-        told = await _waited(core, options, shard, wait, left, asks_for_turn=True)
+        waiting = _waiting(core, options, shard, wait, left, asks_for_turn=True)
+        told = await _answered(core, waiting, wait.for_seconds(left))
         reply = _PLAIN.read(told)
         if not isinstance(reply, list):
             return told  # The time is over, or there is something wrong with it.
         key, turn = reply
         is_at_once = core.loop.time() - start < AT_ONCE_S
         narrowed = wait.narrowed(key)
-        value = await _take(core, options, shard, narrowed, turn if is_sure else NO_TURN)
+        is_used = False
+        try:
+            value = await _take(core, options, shard, narrowed, turn if is_sure else NO_TURN)
+            is_used = is_sure
+        finally:
+            if not is_used:
+                core.router.give_up(waiting)  # Somebody else's turn it is, at once.
         if value not in _NULLS:
             if is_at_once:
                 core.had_at_once[known] = None
@@ -180,10 +188,10 @@ async def carry_out(core: Core, options: Options, shard: int, wait: Wait) -> byt
     return NOTHING
 
 
-async def _waited(
+def _waiting(
     core: Core, options: Options, shard: int, wait: Wait, seconds: float, *, asks_for_turn: bool
-) -> bytes:
-    batch = core.router.batch(
+) -> Batch:
+    return core.router.batch(
         shard,
         options.db,
         is_write=False,
@@ -192,7 +200,6 @@ async def _waited(
         wait_s=seconds,
         asks_for_turn=asks_for_turn,
     )
-    return await _answered(core, batch, wait.for_seconds(seconds))
 
 
 async def _take(

@@ -235,6 +235,8 @@ class Subscription:
                 reason = await self._serve(node) if node else LinkBroken("no node can be reached")
             except NotApplied as error:
                 node, reason = None, LinkBroken(str(error))
+            except Refused as error:  # A wrong password.
+                node, reason = None, LinkBroken(str(error), is_final=True, code=error.code)
             except grpc.aio.AioRpcError as error:
                 reason = reason_of(error)
             except (grpc.aio.BaseError, asyncio.InvalidStateError, grpc.RpcError) as error:
@@ -285,7 +287,7 @@ class Subscription:
         self._parts.clear()
         if reason.is_final:
             for ask in self._asks:
-                ask.fail(NotApplied(self._last_failure))
+                ask.fail(reason.error(node))
 
     async def _serve(self, node: str) -> LinkBroken:
         core = self.core

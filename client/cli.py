@@ -133,7 +133,6 @@ def down(*, data: Path) -> None:
 def node(*, arguments: tuple[str, ...]) -> None:
     """Run one node; its options are its own (node/config.py)."""
     sys.argv = ["trimaran node", *arguments]
-    _silence_grpc()
     try:
         runpy.run_module("trimaran.node", run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
@@ -212,10 +211,9 @@ def cli(
     Without a command and at a terminal it is a prompt with completion. Writes are applied once,
     also while nodes die. Exit code 1 if no node answers or a command failed.
     """
-    _silence_grpc()
     from redis.exceptions import DataError
 
-    from .errors import NotApplied
+    from .errors import NotApplied, Refused
     from .repl import PlainClient, run
 
     given = {"db": db, "password": password, "timeout": timeout}
@@ -237,7 +235,7 @@ def cli(
             is_raw=not sys.stdout.isatty() if is_raw is None else is_raw,
             is_interactive=sys.stdin.isatty(),
         )
-    except NotApplied as error:
+    except (NotApplied, Refused) as error:
         hint = "any node is named with --address, its gRPC port; a password with TRIMARAN_PASSWORD"
         _fail(f"{error}\n{hint}")
     else:
@@ -274,11 +272,6 @@ def top(*, url: str | None, interval: float, once: bool) -> None:
             show(places, interval)
     except Unreachable as error:
         _fail(f"{error}" if url else f"{error}\nname any node with --url host:port")
-
-
-def _silence_grpc() -> None:
-    """Before it is loaded: its C core would print a line whenever a node stops."""
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a library, not read.
 
 
 def _places(url: str | None) -> list[tuple[str, int]]:

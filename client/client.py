@@ -21,8 +21,7 @@ from ..cluster.routing import join_split
 from ..proto.requests import encode_command, outcome_of
 from .batch import ANYWHERE
 from .blocking import carry_out, wait_of
-from .core import Core
-from .errors import ClientClosed, WatchedChanged, error_of
+from .errors import ClientClosed, WatchedChanged, error_of, instead_of
 from .options import Options, options_of, options_of_url, with_reads, with_timeout
 from .redis_py import EMPTY_RESPONSE, NEVER_DECODE, callbacks_for, wire_of
 from .replies import ReplyReader
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..cluster.routing import Part
+    from .core import Core
     from .pipeline import Pipeline
     from .pubsub import PubSub
     from .routes import ClientRoute
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from .telemetry import Telemetry
     from .topology import TopologyView
 
+
+# gRPC's documented default; without it its C core prints a line whenever a node is stopped.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a library, not read.
 
 _LEFT_BEHIND: list[Core] = []
 
@@ -90,6 +93,8 @@ class Home:
         if core is not None and self._pid != os.getpid():
             # Of the process this one was forked from: what hangs on it is not ours to end.
             _LEFT_BEHIND.append(core)
+        from .core import Core  # Not before gRPC is needed, nor before a server forks its workers.
+
         self._core = Core(options.addresses, options.metadata, config)
         self._pid = os.getpid()
         return self._core
@@ -172,7 +177,11 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
         return self.initialize().__await__()
 
     async def __aenter__(self) -> Self:
-        return await self.initialize()
+        try:
+            return await self.initialize()
+        except BaseException:
+            await self.aclose()  # Nobody has it who could.
+            raise
 
     async def __aexit__(
         self,
@@ -288,6 +297,17 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
         """Its result, gathered with the others of this turn."""
         future: asyncio.Future[bytes] = core.loop.create_future()
         options = self._options
+        if route.is_over_all:  # Nothing else is to wait until the last shard has answered.
+            batch = core.router.batch(
+                shard,
+                options.db,
+                is_write=route.is_write,
+                stale_ms=options.max_age_ms,
+                timeout_s=options.timeout,
+            )
+            batch.add(encode_command(words), future)
+            core.router.submit(batch)
+            return future
         core.router.call(
             shard,
             options.db,
@@ -321,7 +341,7 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
         if isinstance(reply, Exception):
             if EMPTY_RESPONSE in options:
                 return options[EMPTY_RESPONSE]
-            raise reply
+            raise instead_of(name, reply)
         if options:
             for one in (NEVER_DECODE, EMPTY_RESPONSE, "keys"):
                 options.pop(one, None)

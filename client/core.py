@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GATHER_S = 4e-5  # So long for each command that waits for its answer is gathered,
-GATHER_MIN_S, GATHER_MAX_S = 1e-3, 8e-3  # if it is worth a timer, and at most.
+GATHER_MIN_S, GATHER_MAX_S = 1e-3, 16e-3  # if it is worth a timer, and at most.
 PAUSE_S = 0.1  # Before a node is asked again that could not be reached, at first,
 PAUSE_MAX_S = 1.0  # and at most.
 SILENCE_S = 0.5  # Of a node that owes an answer: then others are asked what they know.
@@ -71,16 +71,20 @@ class Core:
         self._is_closed = False
         self.is_suspended = False
         self._held: list[tuple[str, int, bytes]] = []  # Tries of that time: their nodes, numbers.
+        # Done with the first view, or when there will be none; then `_hopeless` says why.
         self._ready: asyncio.Future[None] = self.loop.create_future()
+        self._hopeless: Callable[[], Exception] = partial(NotApplied, "no node has answered")
         self._last_failure = ""
         self._seeds = seeds
+        self._no_nodes: set[str] = set()  # Of them, those where something else listens.
         self._watcher = self._watch()
         self._quiet_timer = self.loop.call_later(SILENCE_S, self._look_for_silence)
 
     # --- For the client.
 
     async def wait_until_ready(self, timeout_s: float) -> TopologyView:
-        """The cluster's first view. Raises NotApplied if no node says anything in time."""
+        """The cluster's first view. Raises NotApplied if no node says anything in time, and at once
+        if it is not a node's port; Refused for a wrong password."""
         if self.router.view is None:
             try:
                 async with asyncio.timeout(timeout_s):
@@ -89,7 +93,8 @@ class Core:
                 text = f"no node answered within {timeout_s:g} s"
                 raise NotApplied(f"{text}: {self._last_failure}") from None
         view = self.router.view
-        assert view is not None
+        if view is None:  # Made anew each time: what is raised again grows.
+            raise self._hopeless()
         return view
 
     def flush_soon(self) -> None:
@@ -150,9 +155,9 @@ class Core:
             return
         self._is_closed = True
         closed = ClientClosed("the client was closed")
+        self._hopeless = partial(ClientClosed, "the client was closed")
         if not self._ready.done():
-            self._ready.set_exception(closed)
-            self._ready.exception()  # It may be that nobody waits.
+            self._ready.set_result(None)
         self._quiet_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -241,7 +246,9 @@ class Core:
         log.debug("link_broken node=%s failures=%d reason=%s", node, failures, reason)
         self._last_failure = f"{node}: {reason}"
         pause_s = min(PAUSE_MAX_S, PAUSE_S * 2 ** min(failures - 1, 10))
-        self.router.broken(node, unsent, pause_s)
+        self.router.broken(
+            node, unsent, pause_s, partial(reason.error, node) if reason.code else None
+        )
 
     def _changed(self, view: TopologyView) -> None:
         for node, link in list(self._links.items()):
@@ -256,9 +263,17 @@ class Core:
 
     def _watch_failed(self, address: str, reason: LinkBroken) -> None:
         self._last_failure = f"{address}: {reason}"
-        if reason.is_final and not self._ready.done():
-            self._ready.set_exception(NotApplied(self._last_failure))
-            self._ready.exception()  # It may be that nobody waits.
+        self._no_nodes.discard(address)
+        if reason.is_final:
+            self._no_nodes.add(address)
+        if self._is_closed or self.router.view is not None:
+            return
+        if reason.code or self._no_nodes.issuperset(self._seeds):
+            self._hopeless = partial(reason.error, address)
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif self._ready.done():  # There is hope again.
+            self._ready = self.loop.create_future()
 
     def _look_for_silence(self) -> None:
         """A node that owes answers and says nothing may be stopped: what it says of the cluster is

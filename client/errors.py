@@ -52,6 +52,29 @@ class Refused(TrimaranError, exceptions.ResponseError):
     code = "ERR"
 
 
+# What has no meaning where there is no connection of one's own, and what does the same here.
+_INSTEAD = {
+    "SELECT": "make another client, with db=...",
+    "HELLO": "make another client, with protocol=...",
+    "QUIT": "await aclose()",
+    "RESET": "there is nothing to reset",
+    "MONITOR": "it is of one node: redis-cli -p PORT MONITOR",
+    **dict.fromkeys(("MULTI", "EXEC", "DISCARD", "UNWATCH"), "use pipeline()"),
+    **dict.fromkeys(("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"), "use pubsub()"),
+    **dict.fromkeys(("UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"), "use pubsub()"),
+    "CLIENT REPLY": "every command is answered",
+}
+
+
+def instead_of(name: object, error: Exception) -> Exception:
+    """`error`, or what helps more of what a node says of a command that it takes from connections
+    alone."""
+    text = _INSTEAD.get(name.upper()) if isinstance(name, str) else None
+    if text is None or not isinstance(error, Refused):
+        return error
+    return Refused(f"{name} cannot be used here: {text}")
+
+
 @cache
 def _refused_as(kind: type[Any]) -> type[Refused]:
     if issubclass(Refused, kind):

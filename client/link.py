@@ -18,6 +18,7 @@ import grpc.aio
 
 from ..proto.execute import Malformed, messages
 from ..proto.requests import Assembly, BatchAnswer, read_replies
+from .errors import NotApplied, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 EXECUTE = "/trimaran.v1.Commands/Execute"
 CONNECT_S = 2.0  # Then a node that does not answer is taken for unreachable.
+CANCELS_MAX = 4  # Of a wait for the end of a call.
 REPLY_BYTES_MAX = 1 << 30  # Of one message of answers, put together from its pieces.
 
 # A node that vanished without a word is noticed by its silence.
@@ -38,6 +40,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),  # Those of the environment are for the web.
     ("grpc.enable_retries", 0),  # It would send again what may have been applied.
 )
 
@@ -45,11 +48,18 @@ Metadata = Sequence[tuple[str, str]]
 
 
 class LinkBroken(Exception):
-    """Why a link has ended; `is_final` if another one would end alike."""
+    """Why a link has ended; `is_final` if another one would end alike, and `code` that of the error
+    reply that Redis has for it, if it has one."""
 
-    def __init__(self, text: str, *, is_final: bool = False) -> None:
+    def __init__(self, text: str, *, is_final: bool = False, code: str = "") -> None:
         super().__init__(text)
         self.is_final = is_final
+        self.code = code
+
+    def error(self, node: str) -> Exception:
+        """What callers are told whose commands it kept from leaving."""
+        text = f"{node}: {self}" if node else str(self)
+        return error_of(self.code, text) if self.code else NotApplied(text)
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
@@ -183,17 +193,26 @@ class Link:
 
 async def ended(call: grpc.aio.Call) -> None:
     """Cancel a call and wait until gRPC has done with it: what comes of it after its loop was
-    closed would break the calls of other loops."""
+    closed would come to the next loop, as an error. That is soon, so the end of the loop and of a
+    subscription, which may come together, do not cut it short."""
     call.cancel()
-    with suppress(asyncio.CancelledError, grpc.aio.BaseError):
-        await call.code()
+    for _ in range(CANCELS_MAX):
+        if call.done():
+            return
+        with suppress(asyncio.CancelledError, grpc.aio.BaseError):
+            await call.code()
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> LinkBroken:
     """Why a call has ended, for people."""
     code = error.code()
-    is_final = code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
     text = error.details() or code.name
-    if code is grpc.StatusCode.UNIMPLEMENTED:
+    if code is grpc.StatusCode.UNIMPLEMENTED or "Failed parsing HTTP/2" in text:
         text = "it does not speak to Trimaran's clients: is it the gRPC port (base port + 2)?"
-    return LinkBroken(text, is_final=is_final)
+        return LinkBroken(text, is_final=True)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        if text.startswith("Authentication required"):  # And how, in words of gRPC.
+            text = "Authentication required: the client was made without a password"
+            return LinkBroken(text, is_final=True, code="NOAUTH")
+        return LinkBroken(text, is_final=True, code="WRONGPASS")
+    return LinkBroken(text)

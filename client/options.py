@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from types import NoneType
 from typing import Any  # Values of several types.
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -38,15 +39,26 @@ class Options:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What each call of gRPC says of its caller."""
-        return () if self.password is None else (("authorization", f"Bearer {self.password}"),)
+        return () if not self.password else (("authorization", f"Bearer {self.password}"),)
 
 
 _REFUSED = {
     "ssl": "the server has no TLS yet: leave it out, and keep the ports inside a trusted network",
     "username": "the server has no users beside the default one yet: give the password alone",
+    "tls": "the server has no TLS yet: leave it out, and keep the ports inside a trusted network",
     "token": "the server has no tokens yet: use password",
+    "credential_provider": "the server has no tokens yet: use password",
     "unix_socket_path": "nodes listen on TCP alone: give host:port of their gRPC ports",
     "connection_pool": "there are no pools: a client has one connection to each node",
+}
+
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # By how `Options` declares it.
+    "bool": ((bool,), "True or False"),
+    "int": ((int,), "a whole number"),
+    "float": ((float, int), "a number"),
+    "str": ((str,), "text"),
+    "str | None": ((str, NoneType), "text"),
 }
 
 
@@ -58,14 +70,23 @@ def options_of(addresses: Sequence[str], given: dict[str, Any]) -> Options:
         if addresses:
             raise DataError("give addresses or host and port, not both")
         addresses = [f"{host or '127.0.0.1'}:{port or DEFAULT_PORT}"]
-    for name, text in _REFUSED.items():
-        if options.pop(name, None):
+    for name in list(options):
+        text = _REFUSED.get("ssl" if name.startswith("ssl_") else name)
+        if text is not None and options.pop(name):
             raise DataError(f"{name} cannot be used: {text}")
+    if isinstance(options.get("password"), bytes):
+        options["password"] = options["password"].decode("utf-8", "replace")
     known = {field.name for field in fields(Options)} - {"addresses"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; there are {', '.join(sorted(known))}")
     found = Options(addresses=tuple(map(_address, addresses)) or (DEFAULT_ADDRESS,), **options)
+    for field in fields(Options):
+        types, kind = _KINDS.get(str(field.type), ((object,), ""))
+        value = getattr(found, field.name)
+        is_odd = isinstance(value, bool) and kind.endswith("number")  # True is one to Python.
+        if is_odd or not isinstance(value, types):
+            raise DataError(f"{field.name} is {value!r}: it must be {kind}")
     return _checked(found)
 
 

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal  # Any: redis-py's options and re
 from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
 from redis.exceptions import RedisError
 
-from ..cluster.command import Spread
 from ..proto.requests import encode_command, encode_watched, outcome_of
 from .batch import ANYWHERE
-from .errors import TrimaranError, error_of
+from .blocking import carry_out, wait_of
+from .errors import NotApplied, OutcomeUnknown, TrimaranError, error_of
 from .redis_py import EMPTY_RESPONSE, NEVER_DECODE
 from .replies import ReplyReader
 from .routes import parts_of, route_of, shard_for
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from .routes import ClientRoute
 
 Command = tuple[tuple[Any, ...], dict[str, Any]]
+Asked = tuple[list[bytes], "ClientRoute", dict[str, Any]]
 SHOWN_CHARS = 100  # Of a command that failed.
 
-_OVER_ALL = frozenset({Spread.ALL_SHARDS, Spread.EVERYWHERE})
 _CONTROL = frozenset({"MULTI", "EXEC", "DISCARD"})
+_FAILURES = (NotApplied, OutcomeUnknown)
 _PLAIN = ReplyReader(3, error_of)
 
 
@@ -289,52 +291,86 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         return [client._reader.read(outcome_of(one)) for one in gathered.results if one]  # type: ignore[arg-type]
 
     async def _execute_separately(self, core: Core, stack: list[Command]) -> list[Any]:
-        """In order per shard. A command over several shards, or over all, waits for those before
-        it, and those behind it wait for it."""
-        replies: list[Any] = []
+        """In order per shard. A command over several shards or over all, or one that waits for
+        data, waits for those before it, and those behind it wait for it."""
+        asked = [(*self._words(command), command[1]) for command in stack]
+        replies: list[Any] = [None] * len(stack)
         start = 0
         while start < len(stack):
             end = start
-            while end < len(stack) and not self._is_apart(core, stack[end]):
+            while end < len(stack) and not self._is_apart(core, asked[end]):
                 end += 1
-            replies += await self._execute_run(core, stack[start:end])
+            await self._execute_run(core, asked, range(start, end), replies)
             if end < len(stack):
-                replies.append(await self._execute_alone(core, stack[end]))
+                await self._execute_alone(core, asked, end, replies)
             start = end + 1
         return replies
 
-    def _is_apart(self, core: Core, command: Command) -> bool:
-        words, route = self._words(command)
-        if route.row is not None and route.row.spread in _OVER_ALL:
+    def _is_apart(self, core: Core, asked: Asked) -> bool:
+        words, route, _ = asked
+        if route.is_over_all or (route.may_block and wait_of(words) is not None):
             return True
         view, db = core.router.view, self._client._options.db
         assert view is not None
         return route.splits and parts_of(route, db, words, len(view.shards)) is not None
 
-    async def _execute_alone(self, core: Core, command: Command) -> Any:
+    async def _execute_alone(
+        self, core: Core, asked: list[Asked], place: int, replies: list[Any]
+    ) -> None:
         client = self._client
-        words, route = self._words(command)
-        view = core.router.view
+        words, route, _ = asked[place]
+        view, options = core.router.view, client._options
         assert view is not None
-        parts = parts_of(route, client._options.db, words, len(view.shards))
-        if parts is None:
-            return (await self._execute_run(core, [command]))[0]
+        shard = shard_for(route, options.db, words, len(view.shards))
+        wait = wait_of(words) if route.may_block and shard != ANYWHERE else None
+        parts = parts_of(route, options.db, words, len(view.shards))
         try:
-            return await client._split(core, route, parts)
+            if wait is not None:
+                replies[place] = client._reader.read(await carry_out(core, options, shard, wait))
+            elif parts is not None:
+                replies[place] = await client._split(core, route, parts)
+            else:
+                await self._send(core, asked, [place], replies)
         except TrimaranError as error:
-            return error
+            replies[place] = error
 
-    async def _execute_run(self, core: Core, commands: list[Command]) -> list[Any]:
+    async def _execute_run(
+        self, core: Core, asked: list[Asked], places: range, replies: list[Any]
+    ) -> None:
+        """What is published goes when the writes before it are acknowledged: who hears it sees
+        them. If one is not, it does not go."""
+        has_written = any(isinstance(one, _FAILURES) for one in replies)
+        at_once: list[int] = []
+        behind: list[int] = []
+        for place in places:
+            _, route, _ = asked[place]
+            if has_written and route.publishes:
+                behind.append(place)
+            else:
+                at_once.append(place)
+                has_written = has_written or (route.is_write and not route.publishes)
+        await self._send(core, asked, at_once, replies)
+        failed = [place for place, one in enumerate(replies) if isinstance(one, _FAILURES)]
+        while failed and behind and behind[-1] > failed[0]:
+            text = "not published: a command before it in the pipeline was not acknowledged"
+            replies[behind.pop()] = NotApplied(text)
+        await self._send(core, asked, behind, replies)
+
+    async def _send(
+        self, core: Core, asked: list[Asked], places: Sequence[int], replies: list[Any]
+    ) -> None:
+        """Commands that go to one shard each, or to any node, all at the same time; what they
+        answer, or their errors, into `replies`."""
         options = self._client._options
         view = core.router.view
         assert view is not None
-        gathered = _Gathered(core.loop, len(commands))
+        gathered = _Gathered(core.loop, len(places))
         encoded: dict[int, list[tuple[int, bytes]]] = {}
         writing: set[int] = set()
-        for place, command in enumerate(commands):
-            words, route = self._words(command)
+        for at, place in enumerate(places):
+            words, route, _ = asked[place]
             shard = shard_for(route, options.db, words, len(view.shards))
-            encoded.setdefault(shard, []).append((place, encode_command(words)))
+            encoded.setdefault(shard, []).append((at, encode_command(words)))
             if route.is_write:
                 writing.add(shard)
         for shard, some in encoded.items():
@@ -345,13 +381,12 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
                 stale_ms=options.max_age_ms,
                 timeout_s=options.timeout,
             )
-            for place, command_bytes in some:
-                batch.add(command_bytes, gathered.sink(place))
+            for at, command in some:
+                batch.add(command, gathered.sink(at))
             core.router.submit(batch)
         await gathered.future
-        return [self._read(result, options) for result, (_, options) in zip(
-            gathered.results, commands, strict=True
-        )]  # fmt: skip
+        for place, result in zip(places, gathered.results, strict=True):
+            replies[place] = self._read(result, asked[place][2])
 
     def _read(self, result: bytes | Exception | None, options: dict[str, Any]) -> Any:
         if not isinstance(result, bytes):

@@ -407,9 +407,15 @@ class Router:
                 self._dispatch(other)
         self._dispatch(batch)
 
-    def broken(self, node: str, unsent: Iterable[int], pause_s: float) -> None:
+    def broken(
+        self,
+        node: str,
+        unsent: Iterable[int],
+        pause_s: float,
+        refusal: Callable[[], Exception] | None = None,
+    ) -> None:
         """The connection to a node has ended; `unsent` tries had not left. It is not to be asked
-        for so long."""
+        for so long; if it does not serve this client at all, `refusal` says why."""
         self._down[node] = self._now() + pause_s
         kept = set(unsent)
         lost = [
@@ -425,6 +431,8 @@ class Router:
             batch.is_uncertain = batch.is_uncertain or number not in kept
             if batch.is_uncertain and batch.is_once:
                 self._fail(batch, OutcomeUnknown(f"the connection to {node} has ended"))
+            elif refusal is not None and not (batch.is_uncertain or batch.numbers):
+                self._fail(batch, refusal())
             elif not batch.numbers:
                 self._pause(batch, f"the connection to {node} has ended")
 

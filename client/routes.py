@@ -30,6 +30,8 @@ class ClientRoute:
     is_write: bool  # It changes something: sent again only under a session.
     may_block: bool
     splits: bool  # Its keys may lie in several shards.
+    is_over_all: bool = False  # Shards, or nodes: it may take long.
+    publishes: bool = False  # To channels; it writes nothing.
 
 
 def _route_of(row: Command) -> ClientRoute:
@@ -40,6 +42,8 @@ def _route_of(row: Command) -> ClientRoute:
         is_write=bool(row.flags & (WRITE | LOGGED)) or row.name in _PUBLISHING,
         may_block=bool(row.flags & BLOCKING),
         splits=row.spread is Spread.SPLIT_KEYS or row.name == b"MSET",
+        is_over_all=row.spread in (Spread.ALL_SHARDS, Spread.EVERYWHERE),
+        publishes=row.name in _PUBLISHING,
     )
 
 

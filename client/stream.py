@@ -172,7 +172,7 @@ class Group:
         else under the stream's name."""
         tries = _Tries(self._client)
         loop = asyncio.get_running_loop()
-        await tries.until_done(lambda: self._create(self._start))
+        await tries.until_done(lambda: self._create(self._start), may_repeat=True)
         self._must_look_back = True
         self._held.clear()
         claim_at = loop.time()
@@ -220,7 +220,7 @@ class Group:
         except Refused as error:
             if error.code not in ("NOGROUP", "UNBLOCKED"):
                 raise
-            await tries.until_done(lambda: self._create("0"))
+            await tries.until_done(lambda: self._create("0"), may_repeat=True)
         return None
 
     async def _look_back(self, tries: _Tries) -> AsyncIterator[GroupEntry]:
@@ -236,7 +236,8 @@ class Group:
             gone = [id_ for id_, fields in found if not fields]  # Deleted: nothing is left to do.
             if gone:
                 await tries.until_done(
-                    lambda gone=gone: self._client.xack(self._stream.name, self.name, *gone)
+                    lambda gone=gone: self._client.xack(self._stream.name, self.name, *gone),
+                    may_repeat=True,
                 )
             for entry in self._given([one for one in found if one[0] not in self._held]):
                 yield entry
@@ -264,19 +265,23 @@ class Group:
 
 
 class _Tries:
-    """Has a call be repeated while nodes are looked for: each failure surely had no effect."""
+    """Has a call be repeated while nodes are looked for: each failure surely had no effect, or one
+    that does no harm twice."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._failures = 0
 
-    async def until_done(self, call: Any) -> Any:
+    async def until_done(self, call: Any, *, may_repeat: bool = False) -> Any:
+        """What `call` answers at last; it is made again if its outcome is unknown, if it may be."""
         while True:
             try:
                 done = await call()
             except ClientClosed:
                 raise
-            except NotApplied as error:
+            except (NotApplied, OutcomeUnknown) as error:
+                if not (may_repeat or isinstance(error, NotApplied)):
+                    raise
                 self._failures += 1
                 log.warning("stream_waits failures=%d reason=%s", self._failures, error)
                 pause_s = min(PAUSE_MAX_S, PAUSE_S * 2 ** min(self._failures, 8))

@@ -219,7 +219,11 @@ class SyncClient(RedisModuleCommands, CoreCommands):
     # --- Its life.
 
     def __enter__(self) -> Self:
-        self._run(self._client.initialize())
+        try:
+            self._run(self._client.initialize())
+        except BaseException:
+            self.close()  # Nobody has it who could.
+            raise
         return self
 
     def __exit__(

@@ -167,7 +167,9 @@ def test_without_a_node_it_says_so_and_ends(tmp_path: Path) -> None:
 def test_subscribe_prints_messages_until_it_is_interrupted(
     up: Up, processes: Processes, tmp_path: Path
 ) -> None:
-    words = [str(TRIMARAN), "cli", *addresses(up), "--no-raw", "PSUBSCRIBE", "news*", "other"]
+    # What was started in the background of a shell would ignore the signal.
+    words = ["env", "--default-signal=INT", str(TRIMARAN), "cli", *addresses(up)]
+    words += ["--no-raw", "PSUBSCRIBE", "news*", "other"]
     output = tmp_path / "output"
     listener = processes.start("listener", words, output)
     until(

@@ -11,8 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Any  # Any: what redis-py's methods answer.
 
 import pytest
+import redis.asyncio
 
 import trimaran
+from trimaran.client import blocking
 from trimaran.cluster.slots import shard_of
 
 from ..chaos.cluster import Cluster
@@ -288,6 +290,72 @@ async def test_a_wait_that_is_given_up_takes_nothing(client: Any) -> None:
     assert await waits[9] == ("q", "v")
     assert asyncio.get_running_loop().time() - start < 1.5  # No turn was left with those.
     assert await client.lrange("q", 0, -1) == ["w"]
+
+
+async def test_a_turn_that_is_not_used_is_somebody_elses_at_once(
+    cluster: Cluster, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose turn was for nothing takes the next element without one, and the turn it was given
+    meanwhile must not keep others from theirs until it is over."""
+    take, core, was_robbed = blocking._take, client._home.core(), asyncio.Event()
+
+    async def robbed(whose: Any, *args: Any, **options: Any) -> bytes:
+        if whose is core and not was_robbed.is_set():
+            await other.lpop("q")
+            was_robbed.set()
+        return await take(whose, *args, **options)
+
+    monkeypatch.setattr(blocking, "_take", robbed)
+    async with trimaran.Client(*addresses(cluster), decode_responses=True) as second:
+        other: Any = second
+        waits = asyncio.create_task(client.blpop("q", timeout=0))
+        await asyncio.sleep(0.2)
+        await other.rpush("q", "stolen")
+        await was_robbed.wait()
+        await asyncio.sleep(0.2)  # It waits again.
+        behind = asyncio.create_task(other.blpop("q", timeout=0))
+        await asyncio.sleep(0.2)
+        await other.rpush("q", "a")
+        assert await waits == ("q", "a")
+        start = asyncio.get_running_loop().time()
+        await other.rpush("q", "b")
+        assert await behind == ("q", "b")
+        assert asyncio.get_running_loop().time() - start < 1.0  # A turn is for two seconds.
+
+
+async def test_what_waits_in_a_pipeline_waits_in_its_place(client: Any) -> None:
+    async def push() -> None:
+        while not await client.exists("before"):  # noqa: ASYNC110  # What a pipeline does.
+            await asyncio.sleep(0.01)
+        await client.rpush("q", "v")
+
+    pushing = asyncio.create_task(push())
+    pipe = client.pipeline(transaction=False)
+    pipe.set("before", 1).blpop("q", timeout=30).blpop("q", timeout=0.1).incr("before")
+    assert await pipe.execute() == [True, ("q", "v"), None, 2]
+    await pushing
+    pipe = client.pipeline()
+    pipe.incr("{q}n").blpop("q", timeout=0)  # In a transaction nothing waits, as in Redis.
+    assert await pipe.execute() == [1, None]
+
+
+async def test_a_command_that_waits_is_counted_once(cluster: Cluster, client: Any) -> None:
+    async def counted() -> int:
+        calls = 0
+        for node in cluster.nodes.values():
+            async with redis.asyncio.Redis(port=node.base_port) as one:
+                stats = await one.info("commandstats")
+                calls += stats.get("cmdstat_blpop", {}).get("calls", 0)
+        return calls
+
+    before = await counted()
+    waits = asyncio.create_task(client.blpop("q", timeout=0))
+    await asyncio.sleep(0.2)
+    await client.rpush("q", "a", "b")
+    await waits
+    assert await client.blpop("q", timeout=0) == ("q", "b")
+    assert await client.blpop("q", timeout=0.05) is None
+    assert await counted() - before == 3
 
 
 async def test_each_element_is_taken_once_while_leaders_are_killed(

@@ -14,7 +14,8 @@ from trimaran.client.channels import CHANNELS, PATTERNS, SHARD_CHANNELS, Event, 
 from trimaran.client.errors import ClientClosed, NotApplied, Refused
 from trimaran.client.topology import NodeView, ShardView, TopologyView
 from trimaran.node.doors.backend import DoorLimits
-from trimaran.node.pubsub import CHANNEL, PubSubLimits
+from trimaran.node.pubsub import PubSubLimits
+from trimaran.node.subscriptions import CHANNEL
 
 from ..doors.grpc_rig import GrpcRig, grpc_rig, until
 from ..doors.test_grpc_channels import broker

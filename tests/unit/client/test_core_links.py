@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import redis
 
 from trimaran.client.core import Core
-from trimaran.client.errors import ClientClosed, OutcomeUnknown
+from trimaran.client.errors import ClientClosed, NotApplied, OutcomeUnknown, Refused
+from trimaran.client.link import LinkBroken
 from trimaran.client.router import RouterConfig
 from trimaran.client.topology import NodeView, ShardView, TopologyView
 
@@ -95,3 +97,37 @@ async def test_what_comes_when_the_client_is_closed_is_not_applied(core: Core) -
     with pytest.raises(ClientClosed):
         await write(core)
     assert not core._links
+
+
+async def test_what_a_node_will_not_have_of_this_client_is_said_at_once(core: Core) -> None:
+    # As after a change of the password: what left before may have been applied still.
+    link = cast("Link", FakeLink(is_late=True))
+    core.router.changed(VIEW)
+    core._links["n1"] = link
+    future: asyncio.Future[bytes] = core.loop.create_future()
+    core.router.call(0, 0, b"", future, is_write=False)
+    core.router.flush()
+    reason = LinkBroken("invalid username-password pair", is_final=True, code="WRONGPASS")
+    core._broken("n1", reason, link.unsent)
+    with pytest.raises(redis.AuthenticationError, match="n1: invalid username-password pair"):
+        await future
+    assert isinstance(future.exception(), Refused)
+
+
+async def test_a_port_of_something_else_ends_the_wait_only_if_no_other_is_left() -> None:
+    core = Core(["127.0.0.1:1", "127.0.0.1:2"], [], RouterConfig())
+    await core._watcher.close()
+    other = LinkBroken("is it the gRPC port?", is_final=True)
+    core._watch_failed("127.0.0.1:1", other)
+    with pytest.raises(NotApplied, match="no node answered"):
+        await core.wait_until_ready(0.05)
+    core._watch_failed("127.0.0.1:2", other)
+    for _ in range(2):
+        with pytest.raises(NotApplied, match=":2: is it the gRPC port"):
+            await core.wait_until_ready(60)
+    core._watch_failed("127.0.0.1:1", LinkBroken("refused"))  # It may be starting.
+    with pytest.raises(NotApplied, match="no node answered"):
+        await core.wait_until_ready(0.05)
+    await core.close()
+    with pytest.raises(ClientClosed):
+        await core.wait_until_ready(60)

@@ -9,6 +9,7 @@ from redis.exceptions import DataError
 
 from trimaran.client.client import Client
 from trimaran.client.options import Options, options_of, options_of_url
+from trimaran.client.sync import SyncClient
 
 
 def test_without_anything_it_is_the_first_node_of_make_up() -> None:
@@ -52,7 +53,11 @@ def test_host_and_port_are_an_address() -> None:
         ({"max_age_ms": -1}, "0 or above"),
         ({"session_timeout": 20}, "four times timeout"),
         ({"ssl": True}, "no TLS yet"),
+        ({"ssl_ca_certs": "ca.pem"}, "ssl_ca_certs cannot be used: .*no TLS yet"),
         ({"token": "x"}, "use password"),
+        ({"db": "1"}, "db is '1': it must be a whole number"),
+        ({"timeout": True}, "timeout is True: it must be a number"),
+        ({"decode_responses": "yes"}, "it must be True or False"),
         ({"username": "x"}, "give the password alone"),
     ],
 )
@@ -75,9 +80,13 @@ def test_an_unknown_option_is_named_with_those_there_are() -> None:
         ("trimaran://a?timeout=soon", "not understood"),
         ("trimaran://a?decode_responses=maybe", "not understood"),
         ("trimaran://me:x@a", "username cannot be used"),
+        ("trimaran://a?ssl=true", "no TLS yet"),
+        ("trimarans://a", "no TLS yet"),
+        ("trimaran://a?token=x", "use password"),
         ("trimaran://a:70000", "is no address"),
     ],
 )
 def test_bad_urls_are_refused_with_what_to_do(url: str, says: str) -> None:
-    with pytest.raises(DataError, match=says):
-        Client.from_url(url)
+    for kind in (Client, SyncClient):
+        with pytest.raises(DataError, match=says):
+            kind.from_url(url)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast  # Any: calls of pipelines are chained.
 
 import pytest
 
 from trimaran.client.client import Client
+from trimaran.client.errors import NotApplied
 from trimaran.client.topology import NodeView, ShardView, TopologyView
 from trimaran.proto import commands_pb2 as pb
-from trimaran.proto.execute import encode_batch, encode_result
+from trimaran.proto.execute import encode_batch, encode_outcome, encode_result
 from trimaran.proto.requests import read_replies
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class Node:
         self.address = "127.0.0.1:1"
         self.unsent: list[int] = []
         self.turns: list[list[str]] = []
+        self.batches: list[int] = []  # How many commands were in each.
         self.stale_ms: dict[str, int] = {}
+        self.refuses = b""  # A batch that begins with that.
         self._core = core
         self._waiting: list[pb.Batch] = []
 
@@ -47,11 +51,14 @@ class Node:
         waiting, self._waiting = self._waiting, []
         names = []
         for batch in waiting:
+            self.batches.append(len(batch.commands))
             for command in batch.commands:
                 name = " ".join(word.decode() for word in command.args[:2])
                 self.stale_ms[name] = batch.stale_ms
                 names.append(name)
             results = [encode_result(7)] * len(batch.commands)
+            if batch.commands[0].args[0] == self.refuses:
+                results = [encode_outcome(pb.Result(not_applied=pb.NotApplied(text="no")))]
             opened = [(one.shard, 5) for one in batch.sessions if not one.id]
             for answer in read_replies(encode_batch(batch.id, results, opened)):
                 self._core.router.answered("n1", answer)
@@ -103,11 +110,61 @@ async def test_what_concerns_all_shards_has_its_place_in_a_pipeline(
     assert node.turns == [["SET a", "SET b"], ["FLUSHALL"], ["SET a"], ["DBSIZE"]]
 
 
+async def test_nothing_is_in_one_batch_with_what_asks_all_shards(
+    client_and_node: tuple[Client, Node],
+) -> None:
+    # One that has no leader would keep the answers of all.
+    client, node = client_and_node
+    await asyncio.gather(client.keys(), client.echo("x"), client.echo("y"))
+    assert sorted(node.batches) == [1, 2]
+
+
 async def test_what_concerns_one_shard_each_leaves_together(
     client_and_node: tuple[Client, Node],
 ) -> None:
     client, node = client_and_node
     pipe = cast("Any", client.pipeline(transaction=False))
-    pipe.set("a", 1).get("b").publish("c", "d").set("e", 1)
+    pipe.publish("c", "d").set("a", 1).get("b").set("e", 1)
     await pipe.execute()
     assert len(node.turns) == 1
+
+
+async def test_who_hears_what_a_pipeline_publishes_sees_what_it_wrote_before(
+    client_and_node: tuple[Client, Node],
+) -> None:
+    client, node = client_and_node
+    pipe = cast("Any", client.pipeline(transaction=False))
+    pipe.publish("c", "0").set("a", 1).publish("c", "1").get("b").set("b", 2).publish("c", "2")
+    assert len(await pipe.execute()) == 6
+    assert node.turns == [
+        ["GET b", "PUBLISH c", "SET a", "SET b"],
+        ["PUBLISH c", "PUBLISH c"],
+    ]
+
+
+async def test_nothing_is_published_of_what_was_not_written(
+    client_and_node: tuple[Client, Node],
+) -> None:
+    client, node = client_and_node
+    node.refuses = b"SET"
+    pipe = cast("Any", client.with_timeout(0.2).pipeline(transaction=False))
+    pipe.set("a", 1).publish("c", "1").get("b")
+    wrote, published, read = await pipe.execute(raise_on_error=False)
+    assert isinstance(wrote, NotApplied)
+    assert isinstance(published, NotApplied)
+    assert read == 7
+    pipe.set("a", 1).dbsize().publish("c", "1")  # It is not the last one before it, either.
+    *_, published = await pipe.execute(raise_on_error=False)
+    assert isinstance(published, NotApplied)
+    assert not [turn for turn in node.turns if "PUBLISH c" in turn]
+
+
+async def test_what_waits_for_data_has_its_place_in_a_pipeline(
+    client_and_node: tuple[Client, Node],
+) -> None:
+    client, node = client_and_node
+    pipe = cast("Any", client.pipeline(transaction=False))
+    pipe.set("a", 1).blmove("q", "q", 1).brpoplpush("q", "q", 0).set("b", 2)
+    answers = await pipe.execute(raise_on_error=False)
+    assert len(answers) == 4
+    assert node.turns == [["SET a"], ["BLMOVE q"], ["BRPOPLPUSH q"], ["SET b"]]
