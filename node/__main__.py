@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any  # Futures of any kind are waited for toge
 
 import uvloop
 
+from . import grpc_environment  # noqa: F401 - gRPC reads it when it is imported.
+
+# isort: split
 from ..cluster.settings import settings_of
 from .bootstrap import Bootstrap
 from .clock import SystemClock

@@ -107,6 +107,7 @@ class Engine:
         self._up: dict[NodeId, None] = {}  # Peers whose streams are live.
         self._dirty: dict[ShardId, Shard] = {}
         self._behind: dict[ShardId, Shard] = {}  # What they have to do is too long for a turn.
+        self._unhurried: dict[ShardId, Shard] = {}  # They apply when what is to be said was said.
         self._slice = Slice(clock.now_ns)  # One for all shards.
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
@@ -264,6 +265,8 @@ class Engine:
         self._drain()
         self._write()
         self._transport.flush(lazily=is_tick)
+        if self._unhurried and (self._writing is None or is_tick):
+            self._apply_unhurried()
 
     def _drain(self) -> None:
         while self._dirty:
@@ -285,7 +288,10 @@ class Engine:
             shard.pass_reads(barrier.token, barrier.index)
         if ready.committed:
             shard.commit(ready.committed)
-            self._apply(shard)
+            if shard.is_leader:
+                self._apply(shard)
+            else:
+                self._unhurried[shard.id] = shard
         if shard.has_passed_reads:
             self._serve(shard)
         if ready.reads_failed:
@@ -304,6 +310,13 @@ class Engine:
         if shard.id == META_SHARD:
             self.meta_applied(shard)
         self._note_behind(shard)
+
+    def _apply_unhurried(self) -> None:
+        """Nobody waits for what a follower applies: the leader, and through it a client, waits for
+        its acknowledgement. So it applies when that has left, or while there is nothing to save."""
+        for shard in self._unhurried.values():
+            self._note_behind(shard)
+        self._unhurried.clear()
 
     def _serve(self, shard: Shard) -> None:
         shard.serve_some(self._slice, self._clock.now_ns(), self._clock.wall_ms())
@@ -548,6 +561,8 @@ class Engine:
         for done in save.done:
             done()
         self._turn()
+        if self._unhurried:
+            self._apply_unhurried()
 
     def save(self, save: ShardSave, done: Callable[[], None]) -> None:
         """Write a record that no Ready asks for (a new replica, an installed snapshot, a rewritten

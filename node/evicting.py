@@ -120,6 +120,8 @@ class Evictor:
 
     def tick(self, now_ns: int) -> None:
         """Tell the keyspaces what time it is, and what is to be known of their keys."""
+        if not self.is_on:  # Then there are no turns, which would say so.
+            self._has_room()
         clock = now_ns // _TICK_NS
         settings = self.settings
         policy = settings.maxmemory_policy
@@ -149,8 +151,7 @@ class Evictor:
         limit = self.settings.maxmemory
         excess = self.used_bytes() - limit if limit else 0
         if excess <= 0:
-            pressure.is_full = pressure.is_holding = False
-            self._held_since_ns = None
+            self._has_room()
             return []
         if self.settings.maxmemory_policy == "noeviction" or not self._has_victims():
             pressure.is_full, pressure.is_holding = True, False
@@ -160,6 +161,10 @@ class Evictor:
         if self._waiting and now_ns - self._began_ns < ROUND_MAX_NS:
             return []
         return self._begin(now_ns, deadline_ns, excess)
+
+    def _has_room(self) -> None:
+        self.pressure.is_full = self.pressure.is_holding = False
+        self._held_since_ns = None
 
     def _hold(self, now_ns: int, *, is_far: bool) -> None:
         """Whether writes wait, and whether that has been too long."""

@@ -16,6 +16,7 @@ _HEXADECIMAL = re.compile(
     rb"[+-]?0[xX](?:[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+)(?:[pP][+-]?\d+)?", re.ASCII
 )
 _INFINITY = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
+_DIGITS: Final = b"0123456789"
 _BLANKS: Final = b" \t\n\v\f\r"
 _ENDS: Final = {b"-inf": float("-inf"), b"+inf": float("inf"), b"inf": float("inf")}
 _PLAIN_MAX: Final = 18  # Longer integers are rare. Python rounds these as strtod does.
@@ -26,7 +27,8 @@ def parse_double(text: bytes) -> float | None:
     that no double comes near."""
     if text.isdigit() and len(text) <= _PLAIN_MAX:
         return float(int(text))
-    if len(text) <= _PLAIN_MAX and text.replace(b".", b"", 1).isdigit():
+    # Digits around one point, or on one side of it.
+    if text.strip(_DIGITS) == b"." and 1 < len(text) <= _PLAIN_MAX:
         return float(text)
     if _SHORT(text):
         return float(text)

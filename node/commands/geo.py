@@ -51,12 +51,8 @@ _NOWHERE: Final = (0.0, 0.0)
 
 def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """GEOADD key [NX|XX] [CH] longitude latitude member ...: as ZADD."""
-    if len(args) == 5 and args[2].upper() not in _GEOADD_WORDS:  # What most are.
-        name, key, longitude, latitude, member = args
-        if not keys.watches.watched:
-            score = float(score_of(_point(longitude, latitude)))
-            return set_score(keys, key, member, score, ctx)
-        return zadd(keys, [name, key, _score(longitude, latitude), member], ctx)
+    if len(args) == 5 and args[2][:1] < b"A" and not keys.watches.watched:  # What most are.
+        return set_score(keys, args[1], args[4], float(score_of(_point(args[2], args[3]))), ctx)
     place = 2
     while place < len(args) and args[place].upper() in _GEOADD_WORDS:
         place += 1

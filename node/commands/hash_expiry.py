@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..data.buckets import NEVER
 from ..data.hash import Hash
 from ..errors import CommandError
-from .arguments import int_argument, invalid_expire, parse_int
+from .arguments import int_argument, invalid_expire, not_an_integer, parse_int
 from .hashes import drop_due, finish, is_due, value_of, values_of, wrong_arity
 from .strings import tell_new
 
@@ -57,7 +57,9 @@ def expire_fields(keys: Keyspace, key: bytes, limit: int, ctx: Context) -> int:
 
 
 def _time_argument(text: bytes, unit_ms: int, from_ms: int, name: str) -> int:
-    number = int_argument(text)
+    number = parse_int(text)
+    if number is None:
+        raise not_an_integer()
     if number < 0:
         raise CommandError("invalid expire time, must be >= 0")
     if number * unit_ms > AT_MS_MAX - from_ms:
@@ -67,8 +69,10 @@ def _time_argument(text: bytes, unit_ms: int, from_ms: int, name: str) -> int:
 
 def _fields_argument(args: Args, place: int, not_positive: str) -> Sequence[bytes]:
     """What `FIELDS numfields field ...` at `place` names, the end of the command."""
-    if args[place].upper() != b"FIELDS":
+    if args[place] != b"FIELDS" and args[place].upper() != b"FIELDS":
         raise CommandError("Mandatory argument FIELDS is missing or not at the right position")
+    if len(args) == place + 3 and args[place + 1] == b"1":  # What most are.
+        return args[place + 2 :]
     count = parse_int(args[place + 1]) if place + 1 < len(args) else None
     if count is None or count < 1:
         raise CommandError(not_positive)
@@ -108,8 +112,10 @@ def _expire(
     key = args[1]
     value = keys.find(key, Hash)
     at_ms = _time_argument(args[2], unit_ms, from_ms, name)
-    condition = args[3].upper()
-    place = 4 if condition in _CONDITIONS else 3
+    condition, place = args[3], 3
+    if condition != b"FIELDS":
+        condition = condition.upper()
+        place = 4 if condition in _CONDITIONS else 3
     fields = _fields_argument(args, place, "Parameter `numFields` should be greater than 0")
     if value is None:
         return [_NO_FIELD] * len(fields)
@@ -134,7 +140,10 @@ def _expire(
     if is_changing:
         if ctx.events is not None:
             ctx.notify("h", "hdel" if _REMOVED in codes else "hexpire", key)
-        finish(keys, key, value, due_ms, ctx)
+        if _REMOVED in codes:
+            finish(keys, key, value, due_ms, ctx)
+        elif due_ms != value.next_due_ms:
+            keys.expires_inside(key)
     return codes
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ...proto.reply import OK, Reply, Status
 from ..data.hyperloglog import (
     EMPTY,
+    SMALL_BYTES,
     HyperLogLog,
     cached,
     cardinality,
@@ -61,16 +62,24 @@ def _check_count(keys: int) -> None:
 def pfadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """PFADD key [element ...]: whether it looks otherwise now."""
     key, elements = args[1], args[2:]
-    if sum(map(len, elements)) + ELEMENT_COST * len(elements) > ADD_COST_MAX:
+    if (len(args) != 3 or len(args[2]) > ELEMENT_COST) and (
+        sum(map(len, elements)) + ELEMENT_COST * len(elements) > ADD_COST_MAX
+    ):
         raise CommandError("too many or too long elements for one PFADD")
+    value = keys.peek(key)
+    bytes_max = ctx.settings.hll_sparse_max_bytes
+    if value is None or (type(value) is bytes and len(value) <= SMALL_BYTES):
+        small = small_with(EMPTY if value is None else value, elements, bytes_max)
+        if small is not None:  # What most are, by far.
+            if small is value:
+                return 0
+            if ctx.events is None and elements:
+                keys.put(key, small, KEEP)  # As `put`, without a call.
+            else:
+                put(keys, key, stale(small), ctx, "pfadd", KEEP)
+            return 1
     text = _find(keys, key)
-    small = small_with(EMPTY if text is None else text, elements, ctx.settings.hll_sparse_max_bytes)
-    if small is not None:  # What most are, by far.
-        if small is text:
-            return 0
-        put(keys, key, stale(small), ctx, "pfadd", KEEP)
-        return 1
-    counter = HyperLogLog(text or EMPTY, ctx.settings.hll_sparse_max_bytes)
+    counter = HyperLogLog(text or EMPTY, bytes_max)
     updates = [counter.add(element) for element in elements]
     if text is not None and not any(updates):
         counter.finish()

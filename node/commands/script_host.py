@@ -179,7 +179,7 @@ class ScriptHost:
             if not (
                 known.least <= len(args) <= known.most
                 and (self._may_write if known.writes else self._may_read)
-                and (self._owner is None or self._is_here(known.row, args))
+                and (self._owner is None or self._is_here(known, args))
             ):
                 return self._call_any(args)
             # What most calls are: plain commands, with plain answers.
@@ -282,15 +282,17 @@ class ScriptHost:
                 return text
         if shards > 1 and row.name in _ONLY_ALONE:
             return f"{row.name.decode()} is not carried out by scripts: they reach one shard"
-        if self._owner is not None and not self._is_here(row, args):
+        if self._owner is not None and not self._is_here(known, args):
             return "Script attempted to access a non local key in a cluster node"
         return None
 
-    def _is_here(self, row: Command, args: Sequence[bytes]) -> bool:
+    def _is_here(self, known: _Known, args: Sequence[bytes]) -> bool:
         """Whether this shard has all its keys in database 0."""
         assert self._owner is not None
         shard, shards = self._owner
-        return all(shard_of(0, key, shards) == shard for key in row.keys_of(args))
+        if known.key_at:
+            return shard_of(0, args[known.key_at], shards) == shard
+        return all(shard_of(0, key, shards) == shard for key in known.row.keys_of(args))
 
     def _cost_of(self, row: Command, words: Sequence[bytes]) -> int:
         """Of what no argument and no reply shows."""
@@ -414,6 +416,7 @@ class _Known:
     handler: Handler
     least: int  # Words,
     most: int  # its name included.
+    key_at: int  # Where its only key is; 0 if it has none or several.
     local: Callable[[ScriptHost, Sequence[bytes]], Reply] | None
     writes: bool
     is_plain: bool  # It costs what its words and its reply show; every script may use it.
@@ -455,12 +458,14 @@ def _known_of(row: Command) -> _Known:
         or row.spread is Spread.NAMES_DB
     )
     writes = bool(row.flags & WRITE) or name in _PUBLISHING
+    has_one_key = row.finder is None and row.keys.first == row.keys.last
     return _Known(
         row,
         name,
         commands.HANDLERS.get(name, _no_handler),
         least=abs(row.arity),
         most=row.arity if row.arity > 0 else sys.maxsize,
+        key_at=row.keys.first if has_one_key else 0,
         local=_LOCAL.get(name),
         writes=writes,
         is_plain=not is_odd,

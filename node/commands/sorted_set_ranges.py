@@ -98,8 +98,12 @@ def score_range(low: bytes, high: bytes) -> Scores:
     low_score = parse_bound(low[1:] if is_low_out else low)
     high_score = parse_bound(high[1:] if is_high_out else high)
     if low_score is None or high_score is None:
-        raise CommandError("min or max is not a float")
+        raise _not_a_float()
     return Scores(low_score, high_score, is_low_out, is_high_out)
+
+
+def _not_a_float() -> CommandError:
+    return CommandError("min or max is not a float")
 
 
 def _member_range(low: bytes, high: bytes) -> Members:
@@ -305,7 +309,18 @@ def zremrangebyrank(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def zremrangebyscore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZREMRANGEBYSCORE key min max: how many members were removed."""
-    return _remove(keys, args[1], score_range(args[2], args[3]), "zremrangebyscore", ctx)
+    low, high = args[2], args[3]
+    if low[:1] == b"(" or high[:1] == b"(":
+        return _remove(keys, args[1], score_range(low, high), "zremrangebyscore", ctx)
+    # As `score_range`, without an object for what most are.
+    low_score, high_score = parse_bound(low), parse_bound(high)
+    if low_score is None or high_score is None:
+        raise _not_a_float()
+    value = keys.find(args[1], SortedSet)
+    if value is None:
+        return 0
+    start, stop = value.ranks_between(low_score, high_score)
+    return _remove_between(keys, args[1], value, start, stop, "zremrangebyscore", ctx)
 
 
 def zremrangebylex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -318,6 +333,12 @@ def _remove(keys: Keyspace, key: bytes, wanted: Range, event: str, ctx: Context)
     if value is None:
         return 0
     start, stop = wanted.ranks_in(value)
+    return _remove_between(keys, key, value, start, stop, event, ctx)
+
+
+def _remove_between(
+    keys: Keyspace, key: bytes, value: SortedSet, start: int, stop: int, event: str, ctx: Context
+) -> int:
     if start >= stop:
         return 0
     if ctx.events is not None:

@@ -38,17 +38,19 @@ _ZADD_WORDS = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"))
 def zadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZADD key [NX|XX] [GT|LT] [CH] [INCR] score member ...: how many were added, with CH also
     those changed; with INCR the score, or nil."""
+    if len(args) == 4 and not keys.watches.watched:  # What most are.
+        return set_score(keys, args[1], args[3], _only_score(args[2]), ctx)
     return _add(keys, args, ctx, is_increment=False)
 
 
 def zincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZINCRBY key number member: the score, `number` more now."""
+    if not keys.watches.watched:
+        return _increment_one(keys, args, ctx)
     return _add(keys, args, ctx, is_increment=True)
 
 
 def _add(keys: Keyspace, args: Args, ctx: Context, *, is_increment: bool) -> Reply:
-    if len(args) == 4 and not keys.watches.watched:
-        return (_increment_one if is_increment else _add_one)(keys, args, ctx)
     words, pairs = _zadd_arguments(args)
     is_increment = is_increment or b"INCR" in words
     _check_zadd(words, len(pairs), is_increment=is_increment)
@@ -79,13 +81,8 @@ def _add_key(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Conte
     ctx.notify("n", "new", key)
 
 
-def _add_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """ZADD key score member: what most are."""
-    return set_score(keys, args[1], args[3], _only_score(args[2]), ctx)
-
-
 def set_score(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Context) -> int:
-    """What ZADD key score member does while no key is watched; 1 if the member is new."""
+    """ZADD key score member, while no key is watched; 1 if the member is new."""
     value = keys.change(key, SortedSet)
     if value is None:
         _add_key(keys, key, member, score, ctx)
@@ -98,7 +95,7 @@ def set_score(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Cont
 
 
 def _increment_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    """ZINCRBY key number member: what all are."""
+    """ZINCRBY key number member, while no key is watched."""
     _, key, text, member = args
     score = _only_score(text)
     value = keys.find(key, SortedSet)
@@ -222,7 +219,8 @@ def zrem(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     else:
         removed = sum([value.remove(member) for member in args[2:]])
     if removed:
-        ctx.notify("z", "zrem", key)
+        if ctx.events is not None:
+            ctx.notify("z", "zrem", key)
         if not value:
             keys.delete(key)
             ctx.notify("g", "del", key)

@@ -54,7 +54,10 @@ class FieldTimes:
         if isinstance(times, Table):
             before = times.swap(field, at_ms)
             return None if before is MISSING else before
-        few = {} if times is _EMPTY else _unpack(times)
+        if times is _EMPTY and len(field) <= PACKED_FIELD_MAX:
+            self._times = _pack({field: at_ms})
+            return None
+        few = _unpack(times)
         before_ms = few.get(field)
         few[field] = at_ms
         if len(few) <= PACKED_MAX and len(field) <= PACKED_FIELD_MAX:

@@ -28,7 +28,7 @@ _MERCATOR_MAX: Final = 20037726.37
 _RADIANS: Final = math.pi / 180
 _X_BITS: Final = 0xAAAAAAAAAAAAAAAA
 _Y_BITS: Final = 0x5555555555555555
-_SPREAD: Final = tuple(int(f"{bits:b}", 4) for bits in range(512))
+_SPREAD: Final = tuple(int(f"{bits:b}", 4) for bits in range((1 << 13) + 1))
 _GATHERS: Final = (
     (1, 0x3333333333333333),
     (2, 0x0F0F0F0F0F0F0F0F),
@@ -91,8 +91,8 @@ def _edges(offset: int, step: int, limit: float) -> tuple[float, float]:
 
 
 def _spread(bits: int) -> int:
-    """27 bits at most, with a place between any two."""
-    return _SPREAD[bits >> 18] << 36 | _SPREAD[bits >> 9 & 511] << 18 | _SPREAD[bits & 511]
+    """With a place between any two of 27 bits, of which the highest is alone if it is set."""
+    return _SPREAD[bits >> 13] << 26 | _SPREAD[bits & 8191]
 
 
 def _gathered(bits: int) -> int:
@@ -120,9 +120,8 @@ def score_of(point: Point) -> int:
     x = int((longitude + LONGITUDE_MAX) / _WIDTH * _PLACES)
     y = int((latitude + LATITUDE_MAX) / _HEIGHT * _PLACES)
     # As `_spread` does it, of both.
-    high = _SPREAD[x >> 18] << 1 | _SPREAD[y >> 18]
-    middle = _SPREAD[x >> 9 & 511] << 1 | _SPREAD[y >> 9 & 511]
-    return high << 36 | middle << 18 | _SPREAD[x & 511] << 1 | _SPREAD[y & 511]
+    high = _SPREAD[x >> 13] << 1 | _SPREAD[y >> 13]
+    return high << 26 | _SPREAD[x & 8191] << 1 | _SPREAD[y & 8191]
 
 
 def point_of(score: float) -> Point:

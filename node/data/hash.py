@@ -87,9 +87,7 @@ class Hash:
         return self._table is None
 
     def __contains__(self, field: bytes) -> bool:
-        if self._table is not None:
-            return field in self._table
-        return _find(self._packed, field) > 0
+        return _find(self._packed, field) > 0 if self._table is None else field in self._table
 
     def get(self, field: bytes) -> bytes | None:
         if self._table is not None:

@@ -74,6 +74,7 @@ _SEED: Final = 0xADC83B19
 # What a hash begins with, and how its words of 8 bytes are read, for elements of usual lengths.
 _HASHED_AT_ONCE: Final = 128
 _FIRSTS: Final = tuple(_SEED ^ (size * _MULTIPLIER & _MASK) for size in range(_HASHED_AT_ONCE))
+_from_bytes: Final = int.from_bytes
 _WORDS: Final = tuple(Struct(f"<{size >> 3}Q").unpack_from for size in range(_HASHED_AT_ONCE))
 
 
@@ -98,7 +99,13 @@ def hash_of(element: bytes) -> int:
 
 def register_of(element: bytes) -> tuple[int, int]:
     """The register that counts `element`, and its rank: the place of the first bit that is set."""
-    number = hash_of(element)
+    size = len(element)
+    if 0 < size < 8:  # As `hash_of`, without a call.
+        number = (_FIRSTS[size] ^ _from_bytes(element, "little")) * _MULTIPLIER & _MASK
+        number = (number ^ number >> 47) * _MULTIPLIER & _MASK
+        number ^= number >> 47
+    else:
+        number = hash_of(element)
     bits = number >> 14 | 1 << 50
     return number & (REGISTERS - 1), (bits & -bits).bit_length()
 
@@ -244,10 +251,12 @@ def dense_of(text: bytes | bytearray, values: bytes) -> bytearray:
 def small_with(text: bytes, elements: Iterable[bytes], sparse_bytes_max: int) -> bytes | None:
     """A small sparse one with `elements` counted too, and without the right cardinality if that
     makes a difference; None if it is not small, or damaged, or might not stay sparse."""
-    if text[_ENCODING_AT] != SPARSE:
+    if not text.startswith(_SPARSE_BEGINNING) or len(text) < HEADER_BYTES:
         return None
     before = text
-    bytes_max = min(SMALL_BYTES, sparse_bytes_max - _GROWTH_MAX)
+    bytes_max = sparse_bytes_max - _GROWTH_MAX
+    if bytes_max > SMALL_BYTES:
+        bytes_max = SMALL_BYTES
     for element in elements:
         index, rank = register_of(element)
         if rank > _SPARSE_RANK_MAX or len(text) > bytes_max:
@@ -256,7 +265,7 @@ def small_with(text: bytes, elements: Iterable[bytes], sparse_bytes_max: int) ->
             text = _small_raised(text, index, rank)
         except StopIteration:
             return None  # It ends too early.
-    return text if text is before else stale(text)
+    return text if text is before or text[_STALE_AT] & _STALE else stale(text)
 
 
 def stale(text: bytes) -> bytes:
@@ -284,11 +293,22 @@ def _small_raised(text: bytes, index: int, rank: int) -> bytes:
     old = (byte >> 2 & 31) + 1 if byte & 0x80 else 0
     if rank <= old:
         return text
-    place = len(text) - length_hint(rest)  # Behind the opcode.
+    left = length_hint(rest)
+    place = len(text) - left  # Behind the opcode.
+    left_size, right_size = index - behind + length, behind - index - 1
+    if left_size > _ZEROS_MAX < right_size and (
+        not left or (left > 1 and text[place] >= 0x80 > text[place + 1])
+    ):
+        # In the midst of many zeros, with nothing behind them that could be merged, as most are:
+        # two opcodes of two bytes around it.
+        left_size += 0x3FFF
+        right_size += 0x3FFF
+        around = left_size >> 8, left_size & 255, _VALUES[rank], right_size >> 8, right_size & 255
+        return b"%b%c%c%b%c%c%b" % (text[: place - 2], *around, text[place:])
     at = place - 1 if lengths[byte] else place - 2
     first = behind - length
-    left, right = _run(old, index - first), _run(old, behind - index - 1)
-    text = b"%b%b%b%b%b" % (text[:at], left, _VALUES[rank], right, text[place:])
+    parts = _run(old, left_size), _VALUES[rank], _run(old, right_size)
+    text = b"%b%b%b%b%b" % (text[:at], *parts, text[place:])
     if first:
         at -= 1 if lengths[before] else 2
     return _small_merged(text, at)

@@ -164,7 +164,7 @@ class Keyspace:
             self._bucket, self._bucket_before = self._bucket_before, self._bucket
             return self._bucket
         # As `slot_of`, without a call for a key that has no tag.
-        number = (slot_of(key) if b"{" in key else crc_hqx(key, 0)) & _SLOT_MASK
+        number = crc_hqx(key, 0) & _SLOT_MASK if key.find(b"{") < 0 else slot_of(key)
         slot = self._database.slots[number]
         if type(slot) is Directory:
             slot = slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]

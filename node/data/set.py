@@ -94,7 +94,7 @@ class SetValue:
     def find(self, member: bytes) -> int:
         """Where `remove` finds it until something is changed; negative if it is not there."""
         held = self._held
-        if not isinstance(held, bytes):
+        if type(held) is not bytes:
             return 0 if member in held else -1
         if self.encoding != INTSET:
             length = len(member)
@@ -117,10 +117,10 @@ class SetValue:
     def insert(self, member: bytes, settings: Settings) -> None:
         """Add one that is not in it."""
         held = self._held
-        if not isinstance(held, bytes):
+        if type(held) is not bytes:
             if self.encoding != HASHTABLE:
                 self.encoding = self._encoding_with(member, len(held), settings)
-            held.put(member, None)
+            held.put(member, None)  # type: ignore[union-attr]  # `type() is` does not narrow it.
             return
         if self.encoding == INTSET:
             self._insert_beside_integers(held, member, settings)
@@ -156,8 +156,8 @@ class SetValue:
     def remove(self, member: bytes, place: int) -> None:
         """Remove one that is in it, where `find` says."""
         held = self._held
-        if not isinstance(held, bytes):
-            held.pop(member)
+        if type(held) is not bytes:
+            held.pop(member)  # type: ignore[union-attr]  # As above.
         elif self.encoding == INTSET:
             self._held = _without_number(held, place)
         else:
@@ -274,10 +274,10 @@ class SetValue:
     @property
     def size_bytes(self) -> int:
         held = self._held
-        if isinstance(held, bytes):
+        if type(held) is bytes:
             # As `bytes_object_size`, without the call: this is asked twice for every change.
             return _OBJECT_BYTES + (len(held) + 48 & -16)
-        return _OBJECT_BYTES + held.size_bytes
+        return _OBJECT_BYTES + held.size_bytes  # type: ignore[union-attr]  # As above.
 
     def copy(self) -> SetValue:
         """One of its own with the same members; a table's chunks are shared."""

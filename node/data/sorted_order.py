@@ -18,7 +18,7 @@ from typing import Any, Final  # Any: chunks of any kind.
 CHUNK_MAX: Final = 512  # Elements,
 CHUNK_MIN: Final = 128  # below which a chunk is joined to its neighbour,
 CHUNK_JOINED_MAX: Final = 384  # if both have no more together.
-_MENDED_AT: Final = frozenset(range(0, CHUNK_MIN, 16))  # Not each time: neighbours may be large.
+MENDED_AT: Final = frozenset(range(0, CHUNK_MIN, 16))  # Not each time: neighbours may be large.
 BLOCK_MAX: Final = 256  # Chunks; likewise.
 BLOCK_MIN: Final = 64
 BLOCK_JOINED_MAX: Final = 192
@@ -216,7 +216,7 @@ class Order:
         chunk.scores.pop(at)
         block.counts[c] -= 1
         self._counts[b] -= 1
-        if at == 0 or len(members) in _MENDED_AT:
+        if at == 0 or len(members) in MENDED_AT:
             self._mend(b, c, at)
         return kept
 
@@ -234,7 +234,7 @@ class Order:
         score, member = chunk.scores.pop(at), chunk.members.pop(at)
         block.counts[c] -= 1
         self._counts[b] -= 1
-        if len(chunk.members) in _MENDED_AT:
+        if len(chunk.members) in MENDED_AT:
             self._mend(b, c, at)
         elif block.mark_members[c] is member:
             self._mark(b, c)

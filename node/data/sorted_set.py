@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack packs.
 import msgpack
 
 from .buckets import place_of
-from .packed import find_short, pack_one, pack_row, skip_short, unpack_row
+from .packed import HEADERS, find_short, pack_row, skip_short, unpack_row
 from .sorted_order import CHUNK_MAX, Order, in_order, place_in
 from .table import MISSING, Table, bytes_object_size, expected_size
 
@@ -44,6 +44,7 @@ _ELEMENT_BYTES: Final = 24 + 8 + 8 + 3  # and of an element: number, places in t
 _COUNTS: Final = [bytes([count]) for count in range(256)]
 _EMPTY: Final = _COUNTS[0]
 _DOUBLE: Final = Struct("d")
+_read_double: Final = _DOUBLE.unpack_from
 _WIDTH: Final = _DOUBLE.size
 
 _pack: Any = msgpack.Packer(use_bin_type=True).pack
@@ -246,7 +247,13 @@ class SortedSet:
         sign of zero included."""
         held = self._held
         if isinstance(held, bytes):
-            return self._put_small(held, member, score, settings)
+            count = held[0]
+            start = 1 + _WIDTH * count
+            place, at = find_short(held, member, start, len(held), count)
+            if place >= 0:
+                return self._change_small(held, place, at, score)
+            self._add_small(held, member, score, settings)
+            return None
         if self.is_listpack:
             if member not in held.scores:
                 self._name(held.count, member, settings)
@@ -260,23 +267,28 @@ class SortedSet:
             held.order.add(score, held.order.remove(before, member))
         return before
 
-    def _put_small(
-        self, held: bytes, member: bytes, score: float, settings: Settings
-    ) -> float | None:
-        place, at = _find(held, member)
-        if place >= 0:
-            return self._change_small(held, place, at, score)
-        count = held[0]
+    def _add_small(self, held: bytes, member: bytes, score: float, settings: Settings) -> None:
+        count, length = held[0], len(member)
         if (
             count >= SMALL_MAX
-            or len(member) > SMALL_BYTES_MAX
-            or len(held) + len(member) + 2 + _WIDTH > ROW_BYTES_MAX
+            or length > SMALL_BYTES_MAX
+            or len(held) + length + 2 + _WIDTH > ROW_BYTES_MAX
         ):
             self._grow(_scores_of(held), _members_of(held))
-            return self.put(member, score, settings)
-        self._name(count, member, settings)
-        self._held = _with(held, member, self._kept(score))
-        return None
+            self.put(member, score, settings)
+            return
+        # As `_name` and `_kept`, without calls.
+        if count >= settings.zset_max_listpack_entries or length > settings.zset_max_listpack_value:
+            self.is_listpack = False
+        elif score == 0 and self.is_listpack:
+            score = 0.0
+        start = 1 + _WIDTH * count
+        if count and score <= _read_double(held, start - _WIDTH)[0]:
+            self._held = _with(held, member, score)
+            return
+        scores, members = held[1:start], held[start:]
+        packed = HEADERS[length] + member
+        self._held = b"".join((_COUNTS[count + 1], scores, _DOUBLE.pack(score), members, packed))
 
     def _change_small(self, held: bytes, place: int, at: int, score: float) -> float:
         before = _score_at(held, place)
@@ -414,10 +426,10 @@ class SortedSet:
     @property
     def size_bytes(self) -> int:
         held = self._held
-        if isinstance(held, bytes):
-            # As `bytes_object_size`, without the call: this is asked twice for every change.
-            return _OBJECT_BYTES + (len(held) + 48 & -16)
-        return held.bytes + expected_size(held.count)
+        if type(held) is _Large:
+            return held.bytes + expected_size(held.count)
+        # As `bytes_object_size`, without the call: this is asked twice for every change.
+        return _OBJECT_BYTES + (len(held) + 48 & -16)  # type: ignore[arg-type]  # Not narrowed.
 
     def pack(self) -> Any:
         held = self._held
@@ -483,7 +495,7 @@ def _scores_of(held: bytes) -> array[float]:
 
 
 def _score_at(held: bytes, place: int) -> float:
-    score: float = _DOUBLE.unpack_from(held, 1 + _WIDTH * place)[0]
+    score: float = _read_double(held, 1 + _WIDTH * place)[0]
     return score
 
 
@@ -506,20 +518,28 @@ def _with(held: bytes, member: bytes, score: float) -> bytes:
     """With one more."""
     count = held[0]
     start = 1 + _WIDTH * count
-    if not count or score > _score_at(held, count - 1):
-        place, at = count, len(held)
-    else:
+    packed_score = _DOUBLE.pack(score)
+    place = count
+    members: list[bytes] | None = None
+    if held[1 : 1 + _WIDTH] == packed_score == held[start - _WIDTH : start]:
+        members = _members_of(held)  # All have that score.
+        place = bisect_left(members, member)
+    elif count:
         scores = _scores_of(held)
         place = bisect_left(scores, score)
-        if scores[place] == score:
+        if place < count and scores[place] == score:
             members = _members_of(held)
             place = bisect_left(members, member, place, bisect_right(scores, score, place))
-            at = len(held) if place == count else skip_short(held, start, place)
-        else:
-            at = skip_short(held, start, place)
+    if place == count:
+        at = len(held)
+    elif members is not None:
+        at = start + 2 * place + len(b"".join(members[:place]))
+    else:
+        at = skip_short(held, start, place)
     score_at = 1 + _WIDTH * place
-    scores_before = (_COUNTS[count + 1], held[1:score_at], _DOUBLE.pack(score))
-    return b"".join((*scores_before, held[score_at:at], pack_one(member), held[at:]))
+    packed = HEADERS[len(member)] + member
+    scores_before, between = held[1:score_at], held[score_at:at]
+    return b"".join((_COUNTS[count + 1], scores_before, packed_score, between, packed, held[at:]))
 
 
 def _without(held: bytes, place: int, at: int) -> bytes:

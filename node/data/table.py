@@ -15,9 +15,9 @@ from enum import Enum
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar  # Any: what msgpack packs.
 
-import mmh3
+from mmh3 import hash as hash32
 
-from .buckets import HASH_BITS, HASH_MAX, place_of, places_of
+from .buckets import HASH_BITS, HASH_MAX, places_of
 
 CHUNK_MAX: Final = 341  # As many as fit in a dict of 512 places.
 FILLED: Final = 256  # Of chunks made all at once: so many elements at most, on the average.
@@ -221,18 +221,18 @@ class Table(Generic[V]):
         """Of the table and its keys; what the values take is for the caller to count."""
         return self._bytes + 8 * len(self._chunks)
 
-    # --- One element.
+    # --- One element. Its place is that of `place_of`, without a call.
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._chunks[place_of(key) >> self._shift].values
+        return key in self._chunks[hash32(key, 0, False) >> self._shift].values  # noqa: FBT003
 
     def get(self, key: bytes) -> V | None:
         """The value of `key`, or None."""
-        return self._chunks[place_of(key) >> self._shift].values.get(key)
+        return self._chunks[hash32(key, 0, False) >> self._shift].values.get(key)  # noqa: FBT003
 
     def put(self, key: bytes, value: V) -> bool:
         """Set the value of `key`; whether it is new."""
-        place = place_of(key)
+        place = hash32(key, 0, False)  # noqa: FBT003
         chunk = self._chunks[place >> self._shift]
         if chunk.owner is not self._owner:
             chunk = self._own(place, chunk)
@@ -247,7 +247,7 @@ class Table(Generic[V]):
 
     def swap(self, key: bytes, value: V) -> V | Missing:
         """Set the value of `key`; the one before, or MISSING."""
-        place = place_of(key)
+        place = hash32(key, 0, False)  # noqa: FBT003
         chunk = self._chunks[place >> self._shift]
         if chunk.owner is not self._owner:
             chunk = self._own(place, chunk)
@@ -261,7 +261,7 @@ class Table(Generic[V]):
 
     def swap_other(self, key: bytes, value: V) -> V | Missing:
         """As `swap`; one that is equal already stays as it is."""
-        place = place_of(key)
+        place = hash32(key, 0, False)  # noqa: FBT003
         chunk = self._chunks[place >> self._shift]
         before = chunk.values.get(key, MISSING)
         if before == value:
@@ -276,7 +276,7 @@ class Table(Generic[V]):
 
     def pop(self, key: bytes) -> V | Missing:
         """Remove `key`; its value, or MISSING."""
-        place = place_of(key)
+        place = hash32(key, 0, False)  # noqa: FBT003
         chunk = self._chunks[place >> self._shift]
         if chunk.owner is not self._owner:
             if key not in chunk.values:
@@ -565,7 +565,7 @@ def _take(
 ) -> int | None:
     """Move up to `room` elements from `place` on to `found`; the last hash taken if others are left
     behind it."""
-    places = [mmh3.hash(key, 0, False) for key in values]  # noqa: FBT003 - as `place_of`.
+    places = [hash32(key, 0, False) for key in values]  # noqa: FBT003 - as `place_of`.
     ordered = sorted([one for one in places if one >= place])
     last = ordered[room - 1] if room < len(ordered) else HASH_MAX
     taken = [

@@ -239,9 +239,9 @@ class Leadership:
         follower = self.followers.get(reply.source)
         if follower is None:
             return []
-        assert reply.round <= self.round, "a follower answers what it was never asked"
         follower.heard_at = now
-        if reply.round <= follower.round:
+        # Nodes of the first version answer old leaders with rounds of theirs (`Outbox.outdate`).
+        if not follower.round < reply.round <= self.round:
             return []
         follower.round = reply.round
         self._lease.promised(follower.replica, self.round - reply.round, reply.lease_ns)

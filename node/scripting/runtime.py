@@ -35,7 +35,7 @@ NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED, UNCLEAR = range(1, 8)
 
 # What a script gives back that is no string, number, nil or OK; as in sandbox.lua.
 (_INTEGER, _TRUE, _FALSE, _STRING, _OK, _ERR, _LIST, _DOUBLE, _MAP, _SET, _VERBATIM, _BIG,
- _DEEP, _NOTHING) = range(1, 15)  # fmt: skip
+ _DEEP, _NOTHING, _FLAT, _MANY_FLAT) = range(1, 17)  # fmt: skip
 _MANY, _FAILED, _DEAD = 0, -1, -2
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -159,7 +159,8 @@ class Runtime:
         patterns = self._load_file("patterns")()
         self._api = self._load_file("sandbox")(self._hosted(), patterns, self._library)
         self._table = self._lua.table
-        self._run, self._run_with = self._api[b"run"], self._api[b"run_with"]
+        self._run, self._run_few = self._api[b"run"], self._api[b"run_few"]
+        self._run_one = self._api[b"run_one"]
 
     def _load_file(self, name: str) -> Any:
         return self._load(pkgutil.get_data(__package__, f"{name}.lua"))
@@ -226,11 +227,13 @@ class Runtime:
         """What the script answers, whose keys are the first `count` words; raises ScriptError,
         BudgetSpent, or what the host has met."""
         self._random.state = self._spent = None
-        if count == 1 and len(words) <= WORDS_MAX:
-            answer = self._run_with(chunk.main, chunk.weight, budget, *words)
-        else:
+        if len(words) > WORDS_MAX:
             keys, args = self._table(*words[:count]), self._table(*words[count:])
             answer = self._run(chunk.main, chunk.weight, budget, keys, args)
+        elif count == 1:
+            answer = self._run_one(chunk.main, chunk.weight, budget, *words)
+        else:
+            answer = self._run_few(chunk.main, chunk.weight, budget, count, *words)
         if type(answer) is bytes or answer is None:
             return answer
         return OK if answer is True else self._outcome(answer)
@@ -263,7 +266,12 @@ class Runtime:
             return OK
         if not isinstance(answer, tuple):
             return _whole(answer)
-        kind, value = answer[:2]
+        kind = answer[0]
+        if kind == _FLAT:
+            return self._list_of(answer[1:])
+        value = answer[1]
+        if kind == _MANY_FLAT:
+            return self._list_of(value.values())
         if kind == _DEAD:
             problem, self._host.problem = self._host.problem, None
             self._api[b"collect"]()
@@ -275,6 +283,15 @@ class Runtime:
             raise ScriptError(value, source or b"", int(line or 0))
         items = value.values() if kind == _MANY else answer
         return _Reader(items, self._host.protocol).read()  # type: ignore[no-any-return]  # Of Lua.
+
+    def _list_of(self, items: Iterable[Any]) -> list[Reply]:
+        return [item if type(item) is bytes else self._single(item) for item in items]
+
+    def _single(self, item: float) -> Reply:
+        """A number or a boolean that a script gives back in a list."""
+        if isinstance(item, bool):
+            return item if self._host.protocol == 3 else 1 if item else None
+        return _whole(item)
 
     def skip(self, units: int) -> None:
         """A script was run without Lua, at this cost."""
@@ -343,7 +360,12 @@ class _Reader:
         items, replies = self._items, []
         for _ in range(count):
             kind, value = next(items), next(items)
-            replies.append(value if kind == _STRING else self._reply(kind, value))
+            if kind == _STRING:
+                replies.append(value)
+            elif kind == _OK and value == b"OK":
+                replies.append(OK)
+            else:
+                replies.append(self._reply(kind, value))
         return replies
 
     def _reply(self, kind: int, value: Any) -> Any:

@@ -1174,10 +1174,75 @@ end
 -- What a script gives back, as kinds and values in a list.
 local INTEGER, TRUE, FALSE, STRING, OK, ERR, LIST, DOUBLE, MAP, SET, VERBATIM, BIG, DEEP, NOTHING =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
-local MANY = 0 -- They are in a table.
+local MANY, FLAT, MANY_FLAT = 0, 15, 16 -- In a table; a list of values as they are, or in a table.
 local DEPTH_MAX = 100
 
-local function flatten(value, out, at, depth)
+local function is_list(value)
+  return raw_getmetatable(value) == nil and value.err == nil and value.ok == nil
+    and value.double == nil and value.map == nil and value.set == nil
+    and value.big_number == nil and value.verbatim_string == nil
+end
+
+local flatten
+
+-- Of a table that says by the name of a field what it is; nil for any other.
+local function flatten_fields(value, out, at, depth)
+  local field = raw_rawget(value, "err")
+  if raw_type(field) == "string" then
+    out[at + 1], out[at + 2] = ERR, field
+    return at + 2
+  end
+  field = raw_rawget(value, "ok")
+  if raw_type(field) == "string" then
+    out[at + 1], out[at + 2] = OK, field
+    return at + 2
+  end
+  field = raw_rawget(value, "double")
+  if raw_type(field) == "number" then
+    out[at + 1], out[at + 2] = DOUBLE, raw_s.format("%.17g", field)
+    return at + 2
+  end
+  field = raw_rawget(value, "map")
+  if raw_type(field) == "table" then
+    local count, here = 0, at
+    out[at + 1], out[at + 2] = LIST, 0 -- In order, so that they are in the array of the table.
+    at = at + 2
+    for k, v in base.pairs(field) do
+      at = flatten(v, out, flatten(k, out, at, depth + 1), depth + 1)
+      count = count + 1
+    end
+    out[here + 1], out[here + 2] = MAP, count
+    return at
+  end
+  field = raw_rawget(value, "set")
+  if raw_type(field) == "table" then
+    local count, here = 0, at
+    out[at + 1], out[at + 2] = LIST, 0 -- In order, so that they are in the array of the table.
+    at = at + 2
+    for k in base.pairs(field) do
+      at = flatten(k, out, at, depth + 1)
+      count = count + 1
+    end
+    out[here + 1], out[here + 2] = SET, count
+    return at
+  end
+  field = raw_rawget(value, "big_number")
+  if raw_type(field) == "string" then
+    out[at + 1], out[at + 2] = BIG, field
+    return at + 2
+  end
+  field = raw_rawget(value, "verbatim_string")
+  if raw_type(field) == "table" then
+    local text, form = raw_rawget(field, "string"), raw_rawget(field, "format")
+    if raw_type(text) == "string" and raw_type(form) == "string" then
+      out[at + 1], out[at + 2] = VERBATIM, raw_s.sub(form .. "   ", 1, 3) .. text
+      return at + 2
+    end
+  end
+  return nil
+end
+
+function flatten(value, out, at, depth)
   local kind = raw_type(value)
   if kind == "string" then
     out[at + 1], out[at + 2] = STRING, value
@@ -1191,57 +1256,9 @@ local function flatten(value, out, at, depth)
   elseif depth > DEPTH_MAX then
     out[at + 1], out[at + 2] = DEEP, 0
   else
-    local field = raw_rawget(value, "err")
-    if raw_type(field) == "string" then
-      out[at + 1], out[at + 2] = ERR, field
-      return at + 2
-    end
-    field = raw_rawget(value, "ok")
-    if raw_type(field) == "string" then
-      out[at + 1], out[at + 2] = OK, field
-      return at + 2
-    end
-    field = raw_rawget(value, "double")
-    if raw_type(field) == "number" then
-      out[at + 1], out[at + 2] = DOUBLE, raw_s.format("%.17g", field)
-      return at + 2
-    end
-    field = raw_rawget(value, "map")
-    if raw_type(field) == "table" then
-      local count, here = 0, at
-      out[at + 1], out[at + 2] = LIST, 0 -- In order, so that they are in the array of the table.
-      at = at + 2
-      for k, v in base.pairs(field) do
-        at = flatten(v, out, flatten(k, out, at, depth + 1), depth + 1)
-        count = count + 1
-      end
-      out[here + 1], out[here + 2] = MAP, count
-      return at
-    end
-    field = raw_rawget(value, "set")
-    if raw_type(field) == "table" then
-      local count, here = 0, at
-      out[at + 1], out[at + 2] = LIST, 0 -- In order, so that they are in the array of the table.
-      at = at + 2
-      for k in base.pairs(field) do
-        at = flatten(k, out, at, depth + 1)
-        count = count + 1
-      end
-      out[here + 1], out[here + 2] = SET, count
-      return at
-    end
-    field = raw_rawget(value, "big_number")
-    if raw_type(field) == "string" then
-      out[at + 1], out[at + 2] = BIG, field
-      return at + 2
-    end
-    field = raw_rawget(value, "verbatim_string")
-    if raw_type(field) == "table" then
-      local text, form = raw_rawget(field, "string"), raw_rawget(field, "format")
-      if raw_type(text) == "string" and raw_type(form) == "string" then
-        out[at + 1], out[at + 2] = VERBATIM, raw_s.sub(form .. "   ", 1, 3) .. text
-        return at + 2
-      end
+    local past = not is_list(value) and flatten_fields(value, out, at, depth)
+    if past then
+      return past
     end
     local count, here = 0, at
     out[at + 1], out[at + 2] = LIST, 0
@@ -1258,6 +1275,38 @@ local function flatten(value, out, at, depth)
     return at
   end
   return at + 2
+end
+
+-- The same of a list of nothing but strings, numbers and booleans, into `out` as they are: how many
+-- there are, or nil for any other table.
+local function flat(value, out)
+  if not is_list(value) then
+    return nil
+  end
+  local count, size = 0, 0
+  while true do
+    local item = value[count + 1]
+    local kind = raw_type(item)
+    if kind == "string" then
+      size = size + #item
+    elseif kind ~= "number" and kind ~= "boolean" then
+      if item ~= nil then
+        return nil
+      end
+      charge_bytes(size)
+      return count
+    end
+    count = count + 1
+    out[count] = item
+  end
+end
+
+local function answered_table(value, out)
+  local count = flat(value, out)
+  if count then
+    return count, true
+  end
+  return flatten(value, out, 0, 0), false
 end
 
 local api = {}
@@ -1324,14 +1373,14 @@ function counted(f, of_chunk, budget, what)
   spent, executed, limit, weight, dead = 0, 0, budget, of_chunk, nil
   raw_sethook(tick, "", TICK)
   local ok, value = raw_xpcall(f, handled)
-  local kind, out, size = raw_type(value), nil, nil
+  local kind, out, size, is_flat = raw_type(value), nil, nil, false
   if kind == "table" and ok then
     local text = raw_rawget(value, "ok")
     if text == "OK" and raw_rawget(value, "err") == nil then
       value = true
     else
       out = {}
-      ok, size = raw_pcall(flatten, value, out, 0, 0)
+      ok, size, is_flat = raw_pcall(answered_table, value, out)
     end
   elseif kind == "boolean" then
     out, size = { value and TRUE or FALSE, 0 }, 2
@@ -1355,7 +1404,11 @@ function counted(f, of_chunk, budget, what)
     end
     return value
   elseif size > FEW then
-    return MANY, out
+    return is_flat and MANY_FLAT or MANY, out
+  elseif size == 0 then
+    return LIST, 0
+  elseif is_flat then
+    return FLAT, raw_unpack(out, 1, size)
   end
   return raw_unpack(out, 1, size)
 end
@@ -1366,8 +1419,18 @@ function api.run(f, of_chunk, budget, keys, args)
   return counted(f, of_chunk, budget, own)
 end
 
--- or one by one, if there is one key.
-function api.run_with(f, of_chunk, budget, key, ...)
+-- or a few of them one by one, the keys first,
+function api.run_few(f, of_chunk, budget, count, ...)
+  local words, keys = { ... }, {}
+  for place = 1, count do
+    keys[place] = words[place]
+  end
+  own.KEYS, own.ARGV = keys, count == 0 and words or { raw_select(count + 1, ...) }
+  return counted(f, of_chunk, budget, own)
+end
+
+-- or so and with one key, as most have.
+function api.run_one(f, of_chunk, budget, key, ...)
   own.KEYS, own.ARGV = { key }, { ... }
   return counted(f, of_chunk, budget, own)
 end

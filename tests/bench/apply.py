@@ -112,6 +112,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("COPY", "COPY @ {@} REPLACE", "SET @ v"),
     ("DEL", "DEL @", "SET @ v"),
     ("EVAL", "EVAL return(redis.call('set',KEYS[1],ARGV[1])) 1 @ vvvvvvvvvv", ""),
+    (
+        "EVAL of two",
+        "EVAL return{redis.call('set',KEYS[1],ARGV[1]),redis.call('get',KEYS[1])} 1 @ vvvvvvvvvv",
+        "",
+    ),
 )
 
 _BASE = ("SET @ vvvvvvvvvv", "")

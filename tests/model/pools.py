@@ -148,7 +148,7 @@ _POOLS: dict[str, list[Word]] = {
     "SRANDMEMBER.count": ["0", "1", "3", "-1", "-5", "100"],
     "ZRANDMEMBER.count": ["0", "1", "3", "-1", "-5", "100"],
     "PFDEBUG.subcommand": ["ENCODING", "decode", "TODENSE", "GETREG", "x"],
-    "RESTORE.seconds": ["0", "100", "-1"],
+    "RESTORE.seconds": ["0", "100000000", "-1"],  # Milliseconds, whatever they are called.
     "SETBIT.value": ["0", "1", "0", "1", "2"],
     "SETRANGE.offset": ["0", "1", "5", "50", "536870913", "-1"],
     "SORT.offset": ["0", "1", "2", "-1", "-3"],

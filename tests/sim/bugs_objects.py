@@ -136,6 +136,7 @@ BUGS: tuple[Bug, ...] = (
         patches=((TYPES, ListValue, replace(LIST, copy=_itself)),),
         flavours=CUT_OFTEN,
         needs=attrgetter("has_cut_collections"),
+        first=97,
     ),
     Bug(
         "a hash is not copied before a write",
@@ -144,6 +145,7 @@ BUGS: tuple[Bug, ...] = (
         patches=((TYPES, Hash, replace(HASH, copy=_itself)),),
         flavours=CUT_OFTEN,
         needs=attrgetter("has_cut_collections"),
+        first=61,
     ),
     Bug(
         "a stream is not copied before a write",
@@ -152,6 +154,7 @@ BUGS: tuple[Bug, ...] = (
         patches=((TYPES, Stream, replace(STREAM, copy=_itself)),),
         flavours=CUT_OFTEN,
         needs=attrgetter("has_cut_collections"),
+        first=132,
     ),
     Bug(
         "snapshots forget when fields expire",
@@ -160,24 +163,30 @@ BUGS: tuple[Bug, ...] = (
         patches=((TYPES, Hash, replace(HASH, pack=_no_times)),),
         flavours=CUT_OFTEN,
         needs=attrgetter("has_cut_collections"),
+        first=45,
     ),
     Bug(
         "a replica draws by its own chance",
         "A1",
         "differ at index",
         patches=((ALL_HANDLERS, b"SPOP", _pop_by_its_own_chance),),
+        needs=attrgetter("has_collections"),
+        first=37,
     ),
     Bug(
         "a script draws by its own chance",
         "A3",
         "differ at index",
         patches=((ScriptHost, "random", _drawn_elsewhere),),
+        needs=attrgetter("has_collections"),
     ),
     Bug(
         "a script ends where its replica likes",
         "A3",
         "differ at index",
         patches=((Runtime, "run", _run_for_a_while),),
+        needs=attrgetter("has_collections"),
+        first=2,
     ),
     Bug(
         "what is watched is not in snapshots",
@@ -186,12 +195,15 @@ BUGS: tuple[Bug, ...] = (
         patches=((Watches, "states", _nothing_watched),),
         flavours=CUT_OFTEN,
         needs=attrgetter("has_cut_collections"),
+        first=45,
     ),
     Bug(
         "a change in the entry of WATCH is missed",
         "A5",
         "EXEC made",
         patches=((Watches, "is_unchanged", _is_unchanged_by_other_entries),),
+        needs=attrgetter("has_collections"),
+        first=2,
     ),
     Bug(
         "the expiry of what is watched does not count",
@@ -201,12 +213,15 @@ BUGS: tuple[Bug, ...] = (
             (Keyspace, "is_unchanged", _is_unchanged_or_due),
             (ALL_HANDLERS, EXPIRE, _expire_unseen),
         ),
+        needs=attrgetter("has_collections"),
+        first=2,
     ),
     Bug(
         "EXEC does not look at what is watched",
         "A5",
         "EXEC made|not linearizable",
         patches=((Keyspace, "is_unchanged", _always_unchanged),),
+        needs=attrgetter("has_collections"),
     ),
     Bug(
         "every replica tells",

@@ -249,12 +249,14 @@ BUGS: tuple[Bug, ...] = (
         "R2",
         "have on disk",
         replace(WATCHED, core=CountsOwnUnsavedEntries),
+        first=2,
     ),
     Bug(
         "old saves vouch for what replaced them",
         "R2",
         "have on disk|acknowledges|without the committed|was committed|terms fall",
         patches=((Saves, "truncated", _not_truncated),),
+        first=27,
     ),
     Bug(
         "a lost append is not sent again",
@@ -265,6 +267,7 @@ BUGS: tuple[Bug, ...] = (
             (Leadership, "reachable", _no_reachable),
             (Leadership, "unreachable", _no_unreachable),
         ),
+        first=1,
     ),
     Bug(
         "an old leader is not told the term",
@@ -272,24 +275,28 @@ BUGS: tuple[Bug, ...] = (
         "not finished|not answered",
         replace(WATCHED, core=IgnoresOldLeaders),
         flavours=("usurpers",),
+        first=122,
     ),
     Bug(
         "a follower may vote again in its term",
         "§5.2",
         "had the vote|votes for|two leaders",
         replace(WATCHED, core=ForgetsItsVote),
+        first=1,
     ),
     Bug(
         "a vote for any log",
         "§5.4.1",
         "without the committed entry|but .* was committed|not linearizable|differs from the leader",
         replace(WATCHED, core=VotesForAnyLog),
+        first=1,
     ),
     Bug(
         "an old term's entry is counted",
         "§5.4.2",
         "itself",
         patches=((Leadership, "commit", _commit_any_term),),
+        first=10,
     ),
     Bug(
         "an append without a look behind",
@@ -298,6 +305,7 @@ BUGS: tuple[Bug, ...] = (
         replace(WATCHED, core=AppendsAfterAnything),
         flavours=("storms", "partitions"),
         needs=attrgetter("has_datagrams"),
+        first=368,
     ),
     Bug(
         "a late append truncates",
@@ -305,6 +313,7 @@ BUGS: tuple[Bug, ...] = (
         "acknowledges|have on disk|acknowledged entries are lost|never had",
         replace(WATCHED, core=TruncatesAlways),
         needs=attrgetter("has_datagrams"),
+        first=2,
     ),
     Bug(
         "the whole log is acknowledged",
@@ -332,6 +341,7 @@ BUGS: tuple[Bug, ...] = (
         "R4",
         "has its lease|not linearizable",
         patches=((Leadership, "heartbeat_answered", _from_the_answer),),
+        first=15,
     ),
     Bug(
         "a voter votes within a lease",
@@ -345,18 +355,21 @@ BUGS: tuple[Bug, ...] = (
         "R4",
         "has its lease|not linearizable",
         replace(WATCHED, core=CampaignsWithinALease),
+        first=6,
     ),
     Bug(
         "a restarted voter votes at once",
         "R4",
         "has its lease|not linearizable",
         replace(WATCHED, core=VotesAtOnceAfterARestart),
+        first=49,
     ),
     Bug(
         "a lease outlives the order to campaign",
         "R4",
         "has its lease|not linearizable",
         patches=((Lease, "lend", _not_lent),),
+        first=26,
     ),
     Bug(
         "a read goes by an old clock",
@@ -371,6 +384,7 @@ BUGS: tuple[Bug, ...] = (
         "was answered more than",
         patches=((Freshness, "at", _not_waiting),),
         needs=attrgetter("has_stale_reads"),
+        first=33,
     ),
     Bug(
         "an answer is spoken of without a majority",  # It takes five nodes, two of them cut off.

@@ -34,7 +34,7 @@ def _another(
     return session_id
 
 
-_STALE = "not linearizable|answered"
+_STALE = "not linearizable|answered|published again"
 
 BUGS = (
     Bug(
@@ -50,6 +50,7 @@ BUGS = (
         _STALE,
         patches=((Router, "_expire", _sure),),
         needs=attrgetter("has_sdk"),
+        first=130,
     ),
     Bug(
         "a session asked for again is another one",

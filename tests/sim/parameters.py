@@ -38,6 +38,9 @@ LABEL = b"CONFIG maxmemory"
 PUT_SEEN = b"SIM.PUTSEEN"  # SIM.PUTSEEN key: puts `maxmemory` as the entry has it.
 SEEN_KEY = b"seen"
 
+STAYING_BYTES = 550  # Of a shard's keys without an expiry, about,
+GOING_BYTES = 600  # and of those with one.
+
 
 def put_seen(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     keys.put(args[1], b"%d" % ctx.settings.maxmemory)
@@ -65,7 +68,7 @@ class ConfigClient:
         history: History,
         *,
         pause_ns: int,
-        is_scarce: bool,
+        scarce_shards: int,
     ) -> None:
         self.number = number
         self.is_stopping = False
@@ -77,7 +80,7 @@ class ConfigClient:
         self._cluster = cluster
         self._history = history
         self._pause_ns = pause_ns
-        self._is_scarce = is_scarce  # The memory: some of the keys must go.
+        self._scarce_shards = scarce_shards  # Whose keys must make room; 0: there is enough.
         self._written = 0
 
     def start(self) -> None:
@@ -124,8 +127,9 @@ class ConfigClient:
 
     def _limit(self) -> int:
         """A value that nobody else writes."""
-        if self._is_scarce:
-            return 50 + self._written * 26 % 300 + self.number % 2  # Of a key or two.
+        if self._scarce_shards:  # What must stay has room, and some of what may go.
+            each = STAYING_BYTES + self._written * 97 % GOING_BYTES
+            return self._scarce_shards * each + self.number % 2
         return (self._written * 1000 + self.number) << 30
 
     def _read(self, node: NodeId) -> None:

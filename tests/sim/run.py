@@ -133,8 +133,8 @@ class Simulation:
                 rng,
                 self.cluster,
                 self.history,
-                pause_ns=3 * scenario.client_pause_ns,
-                is_scarce=bool(scenario.policy),
+                pause_ns=(1 if scenario.policy else 3) * scenario.client_pause_ns,
+                scarce_shards=scenario.shards if scenario.policy else 0,
             )
             for number in range(2 * scenario.has_config)
         ]

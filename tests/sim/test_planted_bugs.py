@@ -1,6 +1,7 @@
 """A rule that could be broken without a test that fails is not kept (correctness S2).
 
-`python -m tests.sim --planted` says by which seed each is found, and how.
+`python -m tests.sim --planted` says by which seed each is found, and how. Any change of the code
+makes other runs of the same seeds: where a search has become long, its row's `first` is set anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.timeout(900)  # Where other work shares the machine.
-TRIES_MAX = 80  # From the seed that its row names. On the day of writing one; rarer: `caught_by`.
+TRIES_MAX = 80  # From the seed on that its row names: one or two when it was set. Else `caught_by`.
 
 
 COMMON = [bug for bug in BUGS if not bug.caught_by]

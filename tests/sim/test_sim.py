@@ -13,6 +13,8 @@ from .run import run
 from .scenarios import FLAVOURS, make_scenario
 from .schedule import SECOND, Schedule, Trace
 
+pytestmark = pytest.mark.timeout(900)  # Where other work shares the machine.
+
 SEEDS = 200
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -88,6 +88,10 @@ MESSAGES: list[Message] = [
     InstallSnapshot(ONE, TWO, 8, SnapshotMeta(EntryId(7, 40), VOTERS)),
     TimeoutNow(ONE, TWO, 8),
 ]  # fmt: skip
+LATER: list[Message] = [  # With what the first release did not say.
+    Heartbeat(ONE, TWO, 8, 39, 7, is_urgent=False, echo=6, echo_index=38, lease_ns=250_000_000),
+    HeartbeatReply(ONE, TWO, 8, round=18, is_urgent=True, lease_ns=249_000_000),
+]
 FORWARDS = [
     Forward(
         id=BIG,
@@ -159,7 +163,7 @@ def described(answer: Answer) -> tuple[object, ...]:
             return answer.id, type(error), str(error)
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("message", MESSAGES + LATER, ids=lambda message: type(message).__name__)
 def test_a_message_there_and_back_is_the_same(message: Message) -> None:
     there = pb.ShardMessage()
     put_message(there, ShardId(5), message)

@@ -13,7 +13,7 @@ from trimaran.node.commands.streams import has_entries_behind, xread_resolved
 from trimaran.node.data.stream import ID_MAX, Stream
 from trimaran.proto.reply import NULL_ARRAY, OK, ErrorReply, MapReply, PairsMapReply
 
-from ...model.driver import Driver, words
+from ...model.driver import Driver, copy_of, words
 
 NOW_MS = 1_000_000
 
@@ -48,6 +48,46 @@ def test_an_id_of_the_clock_is_that_of_the_entry_and_rises() -> None:
     assert shard.run("XADD", "s", "*", "a", "1") == b"1000000-1"
     shard.now_ms += 5
     assert shard.run("XADD", "s", "*", "a", "1") == b"1000005-0"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "XADD s 7-1 field v",
+        "XADD s 5-0 field v",
+        "XADD s 0-0 field v",
+        "XADD s 6 field 12",
+        "XADD s * other v",
+        "XADD s 9-* field v",
+        "XADD new * field v",
+        "XADD s NOMKSTREAM * field v",
+        "XADD s MAXLEN 2 9-1 field v",
+        "XADD s maxlen = 0 * field v",
+        "XADD new MAXLEN 0 * field v",
+        "XADD s MAXLEN ~ 2 * field v",
+        "XADD s MAXLEN -1 * field v",
+        "XADD s MAXLEN x * field v",
+        "XADD s MAXLEN ~ 2 field v",
+        "XADD s MINID 3 * field v",
+        "XADD text 0-0 field v",
+        "XADD text 1-1 field v",
+    ],
+)
+def test_an_entry_is_added_alike_whether_a_key_is_watched_or_not(command: str) -> None:
+    told: list[tuple[object, object, int]] = []
+    for is_watched in (False, True):
+        shard = Driver(NOW_MS)
+        shard.settings = Settings(notify_keyspace_events="KEAn")
+        for number in range(1, 6):
+            shard.run("XADD", "s", f"{number}-0", "field", number)
+        shard.run("SET", "text", "x")
+        keys = shard.keys
+        if is_watched:
+            keys.watches.watch(0, b"s", shard.now_ms, keys.stamp)
+        reply = shard.run(*command.split())
+        assert keys.memory_bytes == copy_of(keys).memory_bytes
+        told.append((reply, shard.events, keys.memory_bytes))
+    assert told[0] == told[1]
 
 
 def test_an_id_of_the_clock_follows_one_that_was_given_ahead_of_it() -> None:

@@ -24,6 +24,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes |= {"BLOCK_MAX": 6, "BLOCK_MIN": 2, "BLOCK_JOINED_MAX": 4}
     for name, value in sizes.items():
         monkeypatch.setattr(sorted_order, name, value)
+    monkeypatch.setattr(sorted_order, "MENDED_AT", range(3))
 
 
 class Model:
@@ -49,6 +50,11 @@ def _step(rng: Random, ours: SortedSet, model: Model, names: int) -> None:
         model.scores[member] = score
     elif dice < 0.95:
         assert ours.remove(member) == (model.scores.pop(member, None) is not None)
+    elif dice < 0.97 and model.scores:
+        is_max = rng.random() < 0.5
+        popped = ours.pop(is_max=is_max)
+        assert popped == model.ordered()[-1 if is_max else 0]
+        del model.scores[popped[0]]
     elif model.scores:
         ordered = model.ordered()
         start = _number(rng, len(ordered))
@@ -64,6 +70,8 @@ def _check(ours: SortedSet, model: Model, rng: Random) -> None:
     count = len(ordered)
     assert len(ours) == count
     assert list(ours.items()) == ordered
+    if count > SMALL_MAX:
+        assert ours.size_bytes == SortedSet.of(ordered, DEFAULTS).size_bytes
     for _ in range(10):
         start, stop = sorted([_number(rng, count + 1), _number(rng, count + 1)])
         assert ours.slice(start, stop) == ordered[start:stop]
@@ -88,6 +96,25 @@ def test_random_changes_keep_order_and_ranks(seed: int, names: int) -> None:
         if step % 300 == 0:
             _check(ours, model, rng)
     _check(ours, model, rng)
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("scores", [1, 2, 40])
+def test_pops_from_either_end_keep_order_among_many_of_one_score(scores: int) -> None:
+    rng = Random(scores)
+    model = Model()
+    model.scores = {b"m%d" % n: float(n % scores) for n in range(1200)}
+    ours = SortedSet.of(model.scores.items(), DEFAULTS)
+    ordered = model.ordered()
+    copy = ours.copy()
+    while ordered:
+        is_max = rng.random() < 0.3
+        assert ours.pop(is_max=is_max) == ordered.pop(-1 if is_max else 0)
+        if len(ordered) % 100 == 0:
+            assert list(ours.items()) == ordered
+            for rank, (member, score) in list(enumerate(ordered))[::37]:
+                assert ours.rank(member) == rank == ours.rank_of(score, member)
+    assert list(copy.items()) == model.ordered()
 
 
 @pytest.mark.usefixtures("_small_chunks")

@@ -88,6 +88,27 @@ def _unpacked(ours: Stream) -> Stream:
     return copy
 
 
+@pytest.mark.parametrize("bounds", [(4096, 100), (200, 8), (0, 0), (1 << 20, 500), (90, 100)])
+def test_one_field_is_added_as_several_are(bounds: tuple[int, int]) -> None:
+    rng = Random(sum(bounds))
+    one, other = Stream(), Stream()
+    for _ in range(700):
+        id_ = one.last_id + 1 + (_number(rng, 3) << 64) + _number(rng, 2) * _number(rng, 500)
+        if rng.random() < 0.01:
+            id_ = one.last_id + (1 << 72)
+        field = b"f%d" % (rng.random() < 0.02)
+        value = [b"", b"12", b"-7x", b"x" * _number(rng, 90), b"word"][_number(rng, 5)]
+        one.append_one(id_, field, value, *bounds)
+        other.append(id_, [field, value], *bounds)
+        if rng.random() < 0.01:
+            one, other = one.copy(), other.copy()
+        if rng.random() < 0.05:
+            assert one.delete(id_) == other.delete(id_)
+    assert stream_parts.pack(one) == stream_parts.pack(other)
+    assert list(stream_parts.parts(one)) == list(stream_parts.parts(other))
+    assert one.size_bytes == other.size_bytes
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_changes_keep_entries_and_ends(seed: int) -> None:
     rng = Random(seed)

@@ -300,7 +300,7 @@ async def test_closing_the_door_ends_its_streams() -> None:
         await rig.requests(1)
         await rig.door.close()
         assert (await stream.ending())[0] == grpc.StatusCode.ABORTED
-        assert not rig.clients.by_id
+        await until(lambda: not rig.clients.by_id)
 
 
 async def test_a_message_of_nothing_but_empty_batches_ends_the_stream() -> None:

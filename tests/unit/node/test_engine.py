@@ -155,6 +155,24 @@ def test_a_read_under_a_lease_waits_for_no_message_and_for_no_other_shard() -> N
     assert rig.cluster.network.sent - sent <= 4  # A round of heartbeats may fall into it.
 
 
+def test_a_follower_applies_what_is_committed_when_it_has_acknowledged_what_is_new() -> None:
+    rig = Rig(3, 1).settle()
+    leader = rig.leader()
+    assert leader is not None
+    name, _ = rig.others(leader)
+    rig.do(leader, "SET k 1")
+    follower = rig.shard(name)
+    committed = rig.shard(leader).core.commit_index
+    rig.slow_disk(name, 200 * MS)
+    rig.ask(leader, "SET k 2")  # Its append says that the one before it is committed.
+    rig.until(lambda: follower.core.last.index > committed)
+    rig.until(lambda: follower.core.commit_index == committed)
+    assert follower.applied_index == committed - 1
+    rig.run(40 * MS)  # But a disk that takes long holds nothing up.
+    assert follower.core.saved_index < follower.core.last.index
+    assert follower.applied_index == committed
+
+
 def test_an_engine_with_nothing_to_do_but_wait_does_not_spin() -> None:
     rig = Rig(3, 1).settle()
     for number in range(3):

@@ -348,6 +348,16 @@ def test_three_nodes_stay_at_the_limit_and_have_the_same_keys() -> None:
     assert len(digests) == 1
 
 
+def test_when_the_limit_is_taken_away_what_grows_is_carried_out_again() -> None:
+    rig = Rig(1, 1).settle()
+    rig.do("n1", "SET k v")
+    for limit, reply in (("1", REFUSED), ("0", OK)):
+        done: list[Outcome] = []
+        rig.node("n1").settings.change((("maxmemory", limit),), done.append)
+        rig.run(SECOND)
+        assert rig.do("n1", "SET k v") == [reply]
+
+
 def test_what_was_removed_is_freed_a_part_at_each_tick() -> None:
     rig = Rig(1, 1).settle()
     keys = rig.shard("n1").keys

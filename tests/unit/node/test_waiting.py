@@ -186,9 +186,9 @@ def test_a_wait_that_is_called_off_leaves_no_place(
 
 def test_a_turn_that_nobody_takes_goes_to_the_next(rig: Rig, clients: Waiting) -> None:
     leader, first, second = names(rig)
-    for name in (first, second):
+    for number, name in enumerate((first, second), 1):
         clients.wait(name)
-    clients.until_held(2)
+        clients.until_held(number)
     rig.do(leader, "RPUSH k 1 2")
     late = clients.pop(second, 2)
     rig.run(TURN_NS // 2)

@@ -11,7 +11,7 @@ import pytest
 
 from trimaran.cluster.settings import DEFAULTS
 from trimaran.node.commands.scripting import the_runtime
-from trimaran.proto.reply import ErrorReply, Reply
+from trimaran.proto.reply import ErrorReply, Reply, Status
 
 from ...model.driver import Driver
 
@@ -188,6 +188,40 @@ def test_what_is_known_by_its_address_is_no_key(key: str) -> None:
 def test_addresses_are_not_told() -> None:
     assert run("return tostring({})") == b"table: 0x0"
     assert run("return tostring(type)") == b"function: 0x0"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101, 102, 5000])
+def test_lists_are_given_back_whole(count: int) -> None:
+    fill = f"local t = {{}} for i = 1, {count} do t[i] = "
+    assert run(fill + "'x' .. i end return t") == [b"x%d" % one for one in range(1, count + 1)]
+    assert run(fill + "i + 0.5 end return t") == list(range(1, count + 1))
+    assert run(fill + "i % 2 == 0 end return t") == [None, 1] * (count // 2) + [None] * (count % 2)
+    assert run(fill + "{i, {ok = 'fine'}} end return t") == [
+        [one, Status("fine")] for one in range(1, count + 1)
+    ]
+    assert run(fill + "i end t[#t + 1] = {} t[#t + 2] = 1 return t") == [*range(1, count + 1), []]
+    third = "redis.setresp(3) " + fill + "i % 2 == 0 end return t"
+    assert run(third) == [False, True] * (count // 2) + [False] * (count % 2)
+
+
+@pytest.mark.parametrize("keys", [0, 1, 2, 99, 100, 101, 7000])
+@pytest.mark.parametrize("args", [0, 1, 2, 98, 99, 100])
+def test_a_script_has_its_keys_and_arguments(keys: int, args: int) -> None:
+    names, values = (
+        [b"%b%d" % (one, n) for n in range(count)] for one, count in ((b"k", keys), (b"a", args))
+    )
+    driver = Driver()
+    script = (
+        "local t = {#KEYS, #ARGV}"
+        " for _, v in ipairs(KEYS) do t[#t + 1] = v end"
+        " for _, v in ipairs(ARGV) do t[#t + 1] = v end return t"
+    )
+    assert driver.run("EVAL", script, keys, *names, *values) == [keys, args, *names, *values]
+
+
+def test_an_error_in_a_list_is_one_of_its_replies() -> None:
+    assert run("return {1, {err = 'NO way'}, nil, 3}") == [1, ErrorReply("NO", "way")]
+    assert run("return setmetatable({1}, {__index = {2, 3, ok = 'fine'}})") == [1]
 
 
 def test_randomness_is_that_of_the_entry() -> None:
