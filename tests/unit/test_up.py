@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import shlex
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from trimaran.client.plan import (
+    PORTS_PER_NODE,
     Plan,
     Refused,
     UpLock,
@@ -22,6 +24,8 @@ from trimaran.client.plan import (
 from trimaran.client.up import LOG_BYTES_MAX, LogFile, death, down, is_important
 from trimaran.node.config import load
 from trimaran.node.logs import FieldFormatter
+
+from ..chaos.processes import free_ports
 
 
 def plan(data: Path, **options: object) -> Plan:
@@ -100,12 +104,14 @@ def test_ports_beyond_the_last_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_taken_port_is_named_with_its_node_and_use(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
-        made = plan(tmp_path, nodes=1, port=port - 2)
-        with pytest.raises(Refused, match=rf"port {port} on 127\.0\.0\.1 \(n1, gRPC\) is taken"):
-            check_ports(made)
-    check_ports(plan(tmp_path, nodes=1, port=port - 2))
+    base = free_ports(range(PORTS_PER_NODE), random.Random())
+    made = plan(tmp_path, nodes=1, port=base)
+    with (
+        socket.create_server(("127.0.0.1", base + 2)),
+        pytest.raises(Refused, match=rf"port {base + 2} on 127\.0\.0\.1 \(n1, gRPC\) is taken"),
+    ):
+        check_ports(made)
+    check_ports(made)
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
