@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 4e-5  # So long for each command that waits for its answer is gathered,
-GATHER_MIN_S, GATHER_MAX_S = 1e-3, 16e-3  # if it is worth a timer, and at most.
+GATHER_S = 2e-4  # So long for each command that waits for its answer is gathered,
+GATHER_MIN_S, GATHER_MAX_S = 1e-3, 2e-2  # if it is worth a timer, and at most.
 PAUSE_S = 0.1  # Before a node is asked again that could not be reached, at first,
 PAUSE_MAX_S = 1.0  # and at most.
 SILENCE_S = 0.5  # Of a node that owes an answer: then others are asked what they know.
@@ -67,7 +67,7 @@ class Core:
         self._links: dict[str, Link] = {}
         self._failures: dict[str, int] = {}  # In a row, by node.
         self._timer: asyncio.TimerHandle | None = None
-        self._is_flushing = False
+        self._flushing: asyncio.Handle | None = None  # What was gathered leaves then.
         self._is_closed = False
         self.is_suspended = False
         self._held: list[tuple[str, int, bytes]] = []  # Tries of that time: their nodes, numbers.
@@ -101,19 +101,18 @@ class Core:
         """What this turn gathers leaves at its end: tasks that are awake now come before.
 
         While many commands wait for their answers it leaves a little later, with those of the next
-        turns: small messages cost both ends more than they gain.
+        turns, but not after the last answer: small messages cost both ends more than they gain.
         """
-        if self._is_flushing:
+        if self._flushing is not None:
             return
-        self._is_flushing = True
         wait_s = self.router.busy * GATHER_S
         if wait_s < GATHER_MIN_S:
-            self.loop.call_soon(self._flush)
+            self._flushing = self.loop.call_soon(self._flush)
         else:
-            self.loop.call_later(min(wait_s, GATHER_MAX_S), self._flush)
+            self._flushing = self.loop.call_later(min(wait_s, GATHER_MAX_S), self._flush)
 
     def _flush(self) -> None:
-        self._is_flushing = False
+        self._flushing = None
         self.router.flush()
 
     @property
@@ -240,6 +239,10 @@ class Core:
     def _answered(self, node: str, answer: BatchAnswer) -> None:
         self._failures.pop(node, None)
         self.router.answered(node, answer)
+        if self._flushing is not None and not self.router.busy:
+            # Everybody has been answered: nobody is left to gather with, but who wakes now.
+            self._flushing.cancel()
+            self._flushing = self.loop.call_soon(self._flush)
 
     def _broken(self, node: str, reason: LinkBroken, unsent: list[int]) -> None:
         failures = self._failures[node] = self._failures.get(node, 0) + 1

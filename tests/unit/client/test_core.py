@@ -10,6 +10,7 @@ import pytest
 
 from trimaran.client.core import GATHER_MIN_S, GATHER_S, Core
 from trimaran.client.router import RouterConfig
+from trimaran.proto.requests import BatchAnswer
 
 
 class Counted(Core):
@@ -56,6 +57,22 @@ async def test_while_much_is_under_way_several_turns_leave_together(
         await asyncio.sleep(0)
     assert core.flushes == 0
     await core.has_flushed.wait()
+    assert core.flushes == 1
+
+
+async def test_after_the_last_answer_nothing_more_is_waited_for(
+    core: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimaran.client.core.GATHER_S", 1.0)
+    monkeypatch.setattr("trimaran.client.core.GATHER_MAX_S", 1000.0)
+    core.router.pending = 2
+    core.flush_soon()
+    answer = BatchAnswer(1, [], [])
+    for left in (1, 0):
+        assert core.flushes == 0
+        core.router.pending = left
+        core._answered("n1", answer)
+        await asyncio.sleep(0)
     assert core.flushes == 1
 
 
