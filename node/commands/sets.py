@@ -182,9 +182,9 @@ def sscan(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def spop(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """SPOP key [count]: a random member, or several, which are removed."""
     key = args[1]
-    if len(args) > 3:
-        raise syntax_error()
-    if len(args) == 3:
+    if len(args) != 2:
+        if len(args) > 3:
+            raise syntax_error()
         return _pop_several(keys, key, _pop_count(args[2]), ctx)
     value = keys.change(key, SetValue)
     if value is None:

@@ -77,7 +77,7 @@ class SetValue:
 
     def __len__(self) -> int:
         held = self._held
-        if not isinstance(held, bytes):
+        if type(held) is not bytes:
             return len(held)
         return (len(held) - 1) // held[0] if self.encoding == INTSET else held[0]
 
@@ -167,6 +167,11 @@ class SetValue:
     def pop(self, draw: Callable[[], float]) -> bytes:
         """Remove one of the members, of which there is at least one, each as likely as any other;
         which one it was."""
+        held = self._held
+        if type(held) is not bytes:
+            member, _ = held.random(draw)  # type: ignore[union-attr]  # As above.
+            held.pop(member)  # type: ignore[union-attr]
+            return member
         member = self.random(draw)
         self.remove(member, self.find(member))
         return member

@@ -386,11 +386,14 @@ class Table(Generic[V]):
         if places > 1 and not self._overfull:
             # A place of a chunk at full size: most chunks are more than half full, so few tries
             # go beside an element. A chunk at several places counts at its first.
+            chunks, bits, size = self._chunks, self._bits, places * CHUNK_MAX
             for _ in range(TRIES_MAX):
-                index, number = divmod(int(draw() * places * CHUNK_MAX), CHUNK_MAX)
-                chunk = self._chunks[index]
-                is_first = not index & ((1 << (self._bits - chunk.bits)) - 1)
-                if is_first and number < len(chunk.values):
+                at = int(draw() * size)
+                chunk = chunks[at // CHUNK_MAX]
+                number = at % CHUNK_MAX
+                if number < len(chunk.values) and (
+                    chunk.bits == bits or not at // CHUNK_MAX & (1 << bits - chunk.bits) - 1
+                ):
                     return _nth(chunk.values, number)
         number = int(draw() * self._count)
         for chunk in self.chunks():
