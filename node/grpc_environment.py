@@ -13,3 +13,5 @@ import os
 os.environ.setdefault(  # noqa: TID251 - gRPC takes it from nowhere else.
     "GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener"
 )
+# Its documented default: without it each peer that stops is a line of its C core in our log.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - as above.
