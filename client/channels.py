@@ -22,7 +22,7 @@ from ..proto import channels_pb2 as pb
 from ..proto.execute import Malformed
 from ..proto.requests import Assembly
 from .errors import ClientClosed, NotApplied, Refused
-from .link import CONNECT_S, REPLY_BYTES_MAX, LinkBroken, ended, reason_of
+from .link import CONNECT_S, REPLY_BYTES_MAX, LinkBroken, reason_of, to_the_end
 
 if TYPE_CHECKING:
     from .core import Core
@@ -301,7 +301,11 @@ class Subscription:
             core.heard[node] = core.loop.time()
             tasks = [
                 asyncio.ensure_future(work)
-                for work in (self._read(node, call), self._write(call), self._look_after(node))
+                for work in (
+                    to_the_end(call, self._read(node, call)),
+                    self._write(call),
+                    self._look_after(node),
+                )
             ]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -314,7 +318,7 @@ class Subscription:
                     raise end
             return LinkBroken("the node has ended the stream")
         finally:
-            await ended(call)
+            call.cancel()
 
     async def _look_after(self, node: str) -> None:
         """A node that is stopped, or hangs, ends no stream."""
@@ -381,8 +385,9 @@ class Subscription:
 
     async def _read(self, node: str, call: Any) -> None:
         assembly = Assembly(REPLY_BYTES_MAX)
+        call.add_done_callback(lambda _: self._room.set())
         while True:
-            while self._is_full and not self._sent and not self._asks:
+            while self._is_full and not (self._sent or self._asks or call.done()):
                 self._room.clear()
                 await self._room.wait()
             data = await call.read()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any  # Any: gRPC's calls are generic.
+from typing import TYPE_CHECKING, Any, TypeVar  # Any: gRPC's calls are generic.
 
 import grpc
 import grpc.aio
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 EXECUTE = "/trimaran.v1.Commands/Execute"
 CONNECT_S = 2.0  # Then a node that does not answer is taken for unreachable.
-CANCELS_MAX = 4  # Of a wait for the end of a call.
 REPLY_BYTES_MAX = 1 << 30  # Of one message of answers, put together from its pieces.
 
 # A node that vanished without a word is noticed by its silence.
@@ -150,7 +151,7 @@ class Link:
                     await call.wait_for_connection()
             except TimeoutError:
                 return LinkBroken(f"no connection within {CONNECT_S:g} s")
-            reading = asyncio.ensure_future(self._read(call))
+            reading = asyncio.ensure_future(to_the_end(call, self._read(call)))
             writing = asyncio.ensure_future(self._write(call))
             try:
                 await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
@@ -163,7 +164,7 @@ class Link:
                     raise end
             return LinkBroken("the node has ended the stream")
         finally:
-            await ended(call)
+            call.cancel()
 
     async def _write(self, call: Any) -> None:
         while True:
@@ -191,16 +192,24 @@ class Link:
             self._answered(answer)
 
 
-async def ended(call: grpc.aio.Call) -> None:
-    """Cancel a call and wait until gRPC has done with it: what comes of it after its loop was
-    closed would come to the next loop, as an error. That is soon, so the end of the loop and of a
-    subscription, which may come together, do not cut it short."""
-    call.cancel()
-    for _ in range(CANCELS_MAX):
-        if call.done():
-            return
-        with suppress(asyncio.CancelledError, grpc.aio.BaseError):
-            await call.code()
+async def to_the_end(call: grpc.aio.Call, reading: Coroutine[Any, Any, T]) -> T:
+    """What `reading` returns, which reads `call`. If this is cancelled the call is, and `reading`
+    goes on until gRPC has done with it.
+
+    The end of a loop cancels all its tasks, and the next loop would get the end of a read that was
+    cut short, as an error: so `reading` is none of the loop's tasks.
+    """
+    task = asyncio.ensure_future(reading)
+    asyncio._unregister_task(task)  # noqa: SLF001 - documented under "Extending asyncio".
+    try:
+        await asyncio.wait((task,))
+    finally:
+        if not task.done():
+            call.cancel()
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+    return task.result()
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> LinkBroken:

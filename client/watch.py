@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from ..proto import admin_pb2 as pb
-from .link import CONNECT_S, LinkBroken, Metadata, ended, open_channel, reason_of
+from .link import CONNECT_S, LinkBroken, Metadata, open_channel, reason_of, to_the_end
 from .topology import NodeView, ShardView, TopologyView, grpc_address
 
 if TYPE_CHECKING:
@@ -111,14 +111,14 @@ class Watcher:
             )(pb.WatchRequest(), metadata=self._metadata)
             self._call = call
             async with asyncio.timeout(CONNECT_S):
-                state = await call.read()
+                state = await to_the_end(call, call.read())
             while state is not grpc.aio.EOF:
                 self._take(view_of(state))
-                state = await call.read()
+                state = await to_the_end(call, call.read())
         finally:
             call, self._call = self._call, None
             if call is not None:
-                await ended(call)
+                call.cancel()
             await channel.close()
 
     def _take(self, view: TopologyView) -> None:
