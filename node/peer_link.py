@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 # up heartbeats.
 BATCH_BYTES_MAX = 512 << 10
 POSTS_ROOM = 64 << 10  # Of a frame: entries that never end must not keep messages of channels back.
+PATIENT_BYTES_MAX = 64 << 10  # Of entries that wait for something else to leave (`raft/thrift.py`).
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
 # Some of the commands may have written.
@@ -168,6 +169,9 @@ class Link:
         self._tells_leaders = False
         self._tells_epoch = False
         self._has_overflowed = False
+        # Since there was last none: their bytes, and whether one of them is a reason to send.
+        self._append_bytes = 0
+        self._hurries_appends = False
         self._sends_patient = False
         self._framed_ns = 0
         self._last_refusal = ""
@@ -183,6 +187,9 @@ class Link:
         self.queue_bytes += size
         if isinstance(message, AppendEntries):
             self._appends.append((shard, message, size))
+            self._append_bytes += size
+            if not message.is_patient or self._append_bytes > PATIENT_BYTES_MAX:
+                self._hurries_appends = True
         elif isinstance(message, HeartbeatReply) and not message.is_urgent:
             self._patient.append((shard, message))
         else:
@@ -256,7 +263,7 @@ class Link:
 
     def flush(self, *, lazily: bool) -> None:
         """Have the streams take what is queued; at most one frame leaves now."""
-        if lazily and (self._patient or self._clock.now_ns() - self._framed_ns >= BEACON_NS):
+        if lazily and (self._patient or self._appends or self._is_silent):
             self._sends_patient = True
         if not (self._has_urgent or self._sends_patient):
             return
@@ -277,9 +284,13 @@ class Link:
         return has_overflowed
 
     @property
+    def _is_silent(self) -> bool:
+        return self._clock.now_ns() - self._framed_ns >= BEACON_NS
+
+    @property
     def _has_urgent(self) -> bool:
         return bool(
-            self._appends
+            self._hurries_appends
             or self._control
             or self._forwards
             or self._answers
@@ -305,6 +316,12 @@ class Link:
         self._cutting = None
         self.queue_bytes = self.post_bytes = 0
         self._sends_patient = False
+        self._note_appends_left()
+
+    def _note_appends_left(self) -> None:
+        if not self._appends:
+            self._append_bytes = 0
+            self._hurries_appends = False
 
     # --- Frames, asked for by the streams' writers.
 
@@ -341,6 +358,7 @@ class Link:
             self._owner.posts_left(self)
         for shard, message, _ in self._take(self._appends, room):
             put_message(batch.messages.add(), shard, message)
+        self._note_appends_left()
         return frame.SerializeToString()
 
     def _take(self, queue: deque[Q], room: int) -> list[Q]:

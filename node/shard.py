@@ -225,7 +225,7 @@ class Shard:
             self._cluster_id, stamp_ms, seed, commands, settings, is_large=largest > LARGE_BYTES
         )
         try:
-            entry = self.core.propose(data)
+            entry = self.core.propose(data, now_ns)
         except Unavailable as error:
             self._give_back(requests, error)
             return None

@@ -253,8 +253,9 @@ class RaftCore:
             case TimeoutNow():
                 self._on_timeout_now(message)
 
-    def propose(self, data: bytes) -> EntryId:
+    def propose(self, data: bytes, now: int) -> EntryId:
         """Where the entry will stand if it commits. Raises NotLeader, Overloaded."""
+        self._advance(now)
         lead = self._lead
         if lead is None:
             raise NotLeader(self.leader_node)

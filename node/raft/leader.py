@@ -15,6 +15,7 @@ from .lease import Lease
 from .progress import Progress, State
 from .quorum import agreed
 from .reads import ReadRounds
+from .thrift import Thrift
 from .types import (
     ZERO,
     AppendEntries,
@@ -34,6 +35,8 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .log import RaftLog
 
 
@@ -79,6 +82,8 @@ class Leadership:
             if voter.replica != config.replica
         }
         self._lease = Lease(config.lease_ns, self.followers)
+        node = next(voter.node for voter in voters if voter.replica == config.replica)
+        self._thrift = Thrift(node, self.followers.values(), config.inflight_appends_max)
 
     # --- Time.
 
@@ -107,6 +112,7 @@ class Leadership:
         inflight_max = self._config.inflight_appends_max
         first = 0
         entries: tuple[Entry, ...] = ()  # Followers in step are sent the same tuple.
+        patient: Sequence[ReplicaId] | None = None
         for follower in self.followers.values():
             while follower.next_index <= log.last_index and follower.can_take(inflight_max):
                 previous = follower.next_index - 1
@@ -117,7 +123,12 @@ class Leadership:
                 if follower.next_index != first:
                     first = follower.next_index
                     entries = self._entries_from(first)
-                self._send_append(follower, EntryId(term, previous), entries, now)
+                if patient is None:
+                    patient = self._thrift.patient(log.last_index, now)
+                is_patient = follower.replica in patient
+                self._send_append(
+                    follower, EntryId(term, previous), entries, now, is_patient=is_patient
+                )
         if self._reads.is_round_due and self.is_ready_to_serve:
             self._reads.begin(self.round + 1, log.commit_index)
             self._send_round(now, is_urgent=True)
@@ -126,7 +137,13 @@ class Leadership:
         return self._log.between(first, self._log.reach(first, self._config.append_bytes_max))
 
     def _send_append(
-        self, follower: Progress, previous: EntryId, entries: tuple[Entry, ...], now: int
+        self,
+        follower: Progress,
+        previous: EntryId,
+        entries: tuple[Entry, ...],
+        now: int,
+        *,
+        is_patient: bool = False,
     ) -> None:
         self._out.append(
             AppendEntries(
@@ -136,6 +153,7 @@ class Leadership:
                 previous,
                 entries,
                 self._log.commit_index,
+                is_patient,
             )
         )
         follower.sent(previous.index + len(entries), now)
@@ -198,6 +216,7 @@ class Leadership:
             return False
         assert reply.match_index <= self._log.last_index, "a follower matches what we never had"
         moved = follower.matched(reply.match_index, now)
+        self._thrift.acknowledged(follower.replica, reply.match_index, now)
         if reply.match_index < follower.match_index:
             return False  # An answer that was overtaken says nothing about now.
         if follower.state is State.PROBE or self._has_caught_up(follower):

@@ -7,7 +7,7 @@ Read `core.py` next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NewType
 
@@ -125,6 +125,8 @@ class AppendEntries:
     previous: EntryId
     entries: tuple[Entry, ...]
     commit_index: int
+    # It may ride on the next message (`thrift.py`). Not sent along: its sender alone minds.
+    is_patient: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from trimaran.node.errors import NotLeader
 from trimaran.node.leaders import Leaders
-from trimaran.node.raft.types import HeartbeatReply, InstallSnapshot, Message, NodeId
+from trimaran.node.raft.types import AppendEntries, HeartbeatReply, InstallSnapshot, Message, NodeId
 from trimaran.node.request import Answer, NotApplied
 from trimaran.node.skew import ClockOffsets
 
@@ -67,8 +67,11 @@ class SimTransport:
         self._machine.judge.leaving(self._node, shard, message)
         batch = self._batch(node)
         batch.messages.append((shard, message))
-        if not isinstance(message, HeartbeatReply) or message.is_urgent:
-            batch.is_lazy = False
+        match message:
+            case HeartbeatReply(is_urgent=False) | AppendEntries(is_patient=True):
+                pass
+            case _:
+                batch.is_lazy = False
 
     def forward(self, node: NodeId, forward: Forward) -> None:
         if node not in self._up:
@@ -110,7 +113,7 @@ class SimTransport:
         return batch
 
     def flush(self, *, lazily: bool = False) -> None:
-        """A heartbeat's answer alone waits for the next tick (correctness E2)."""
+        """What is in no hurry waits for the next tick, or for something that is (correctness E2)."""
         machine = self._machine
         for node, batch in list(self._batches.items()):
             if batch.is_lazy and not lazily:

@@ -246,7 +246,7 @@ def test_a_halted_replica_takes_only_a_share_of_the_memory_for_its_log() -> None
 
 def test_over_log_memory_bytes_writes_are_refused_and_reads_are_not() -> None:
     rig = Rig(3, 1, log_memory_bytes=20_000).settle()
-    for _ in range(6):
+    for _ in range(5):
         rig.do("n1", f"SET k {'x' * 4000}")
     rig.run(50 * MS)
     refused = rig.ask("n1", "SET k 1")

@@ -11,6 +11,7 @@ import pytest
 from trimaran.cluster.slots import ShardId
 from trimaran.node.clock import SystemClock
 from trimaran.node.errors import ConfigError, NotLeader
+from trimaran.node.peer_link import PATIENT_BYTES_MAX
 from trimaran.node.peer_server import PeerServer
 from trimaran.node.raft.types import (
     AppendEntries,
@@ -102,6 +103,34 @@ async def test_patient_heartbeat_replies_wait_for_company_or_the_tick(rig: Rig) 
     assert link._has_urgent
     one.peers.flush()
     await two.recorder.until(lambda: len(two.recorder.messages) == 3)
+
+
+async def test_entries_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> None:
+    one, two = await rig.connected("n1", "n2")
+    link = one.peers.links[two.name]
+    for hurry in (VOTE, append(2)):
+        one.peers.send(two.name, SHARD, replace(append(1), is_patient=True))
+        one.peers.flush()
+        assert not link._has_urgent
+        one.peers.send(two.name, SHARD, hurry)
+        assert link._has_urgent
+        one.peers.flush()
+        await two.recorder.until(lambda hurry=hurry: {append(1), hurry} <= {*messages_of(two)})  # type: ignore[misc]  # mypy cannot type a lambda's default.
+        assert not link._has_urgent
+        two.recorder.messages.clear()
+    one.peers.send(two.name, SHARD, replace(append(3), is_patient=True))
+    one.peers.flush(lazily=True)
+    await two.recorder.until(lambda: bool(two.recorder.messages))
+
+
+async def test_entries_in_no_hurry_leave_when_there_are_many_bytes_of_them(rig: Rig) -> None:
+    one, two = await rig.connected("n1", "n2")
+    size = PATIENT_BYTES_MAX // 3
+    for index in range(1, 5):
+        patient = replace(append(index, b"x" * size), is_patient=True)
+        one.peers.send(two.name, SHARD, patient)
+        one.peers.flush()
+    await two.recorder.until(lambda: bool(two.recorder.messages))
 
 
 async def test_three_nodes_all_talk_to_one_another(rig: Rig) -> None:

@@ -351,7 +351,7 @@ class Cluster:
             self.pump(member)
 
     def propose(self, member: Member, data: bytes = b"x") -> EntryId:
-        place = member.up.propose(data)
+        place = member.up.propose(data, member.clock_ns)
         self.pump(member)
         return place
 

@@ -344,7 +344,7 @@ def test_a_leader_that_reaches_no_majority_steps_down() -> None:
         assert leader.clock_ns - began <= (ELECTION_MS + 25) * MS
     assert leader.up.leader == NOBODY
     with pytest.raises(NotLeader):
-        leader.up.propose(b"x")
+        leader.up.propose(b"x", 0)
 
 
 def test_a_leader_that_reaches_one_of_two_others_stays() -> None:

@@ -197,7 +197,7 @@ def test_who_has_told_another_to_campaign_asks_a_majority_for_the_rest_of_its_te
         for one in sent:
             core.receive(answer(one, LEASE), now)
         assert not core.has_lease(now)
-    assert core.propose(b"x").index == 2
+    assert core.propose(b"x", 0).index == 2
 
 
 def test_a_lease_ends_with_the_term() -> None:

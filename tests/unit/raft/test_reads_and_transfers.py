@@ -96,7 +96,7 @@ def test_the_barrier_is_what_was_committed_when_the_round_began() -> None:
     core = make_leader()
     core.receive(matched(TWO, ONE, 1, 1), MS)
     save(core)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     token = core.request_read(MS)
     save(core)
     core.receive(matched(TWO, ONE, 1, 2), MS)
@@ -210,7 +210,7 @@ def test_leadership_goes_to_a_target_that_is_in_step_at_once() -> None:
 def test_a_target_that_is_behind_is_brought_up_first() -> None:
     core = make_leader()
     core.receive(matched(TWO, ONE, 1, 1), MS)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     core.transfer_leadership(TWO)
     assert not any(isinstance(one, TimeoutNow) for one in save(core))
     core.receive(matched(TWO, ONE, 1, 2), MS)
@@ -221,7 +221,7 @@ def test_nothing_is_proposed_during_a_transfer() -> None:
     core = make_leader()
     core.transfer_leadership(TWO)
     with pytest.raises(NotLeader) as refusal:
-        core.propose(b"x")
+        core.propose(b"x", 0)
     assert refusal.value.hint == "n2"
     assert core.request_read(MS) == 1
 
@@ -233,11 +233,11 @@ def test_a_transfer_that_does_not_succeed_is_given_up() -> None:
     core.transfer_leadership(TWO)
     while now - began < ELECTION_MS * MS:
         with pytest.raises(NotLeader):
-            core.propose(b"x")
+            core.propose(b"x", 0)
         now = core.next_deadline()
         core.receive(HeartbeatReply(THREE, ONE, 1, 0, is_urgent=False), now)
         core.tick(now)
-    assert core.propose(b"x").index == 2
+    assert core.propose(b"x", 0).index == 2
 
 
 def test_leadership_goes_only_to_another_voter() -> None:

@@ -72,7 +72,7 @@ def test_an_entry_commits_when_a_majority_has_it_and_followers_learn_it() -> Non
 
 def test_entries_leave_before_they_are_saved_and_count_only_after() -> None:
     core = make_leader()
-    core.propose(b"x")
+    core.propose(b"x", 0)
     core.receive(matched(TWO, ONE, 1, 1), MS)
     (ready,) = take(core)
     assert appends(ready.send_now) == [(2, 1, (2,))]  # To 3 the first is still on its way.
@@ -85,7 +85,7 @@ def test_entries_leave_before_they_are_saved_and_count_only_after() -> None:
 
 def test_a_majority_without_the_leaders_own_disk_is_one() -> None:
     core = make_leader()
-    core.propose(b"x")
+    core.propose(b"x", 0)
     take(core)
     core.receive(matched(TWO, ONE, 1, 2), MS)
     core.receive(matched(THREE, ONE, 1, 2), MS)
@@ -280,7 +280,7 @@ def test_appends_are_pipelined_up_to_the_limit() -> None:
     for follower in (TWO, THREE):
         core.receive(matched(follower, ONE, 1, 1), MS)
     for expected in range(2, 8):
-        core.propose(b"x")
+        core.propose(b"x", 0)
         carried = appends(save(core))
         if expected < 6:
             assert carried == [(2, expected - 1, (expected,)), (3, expected - 1, (expected,))]
@@ -294,7 +294,7 @@ def test_appends_are_cut_at_append_bytes_max() -> None:
     core = make_leader()
     core.receive(matched(TWO, ONE, 1, 1), MS)
     for size in (400, 400, 400, 5000, 10):
-        core.propose(b"x" * size)
+        core.propose(b"x" * size, 0)
     to_two = [one for one in appends(save(core)) if one[0] == 2]
     assert to_two == [(2, 1, (2, 3)), (2, 3, (4,)), (2, 4, (5,)), (2, 5, (6,))]
 
@@ -303,14 +303,14 @@ def test_followers_in_step_are_sent_the_same_entries() -> None:
     core = make_leader()
     for follower in (TWO, THREE):
         core.receive(matched(follower, ONE, 1, 1), MS)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     first, second = (one for one in save(core) if isinstance(one, AppendEntries))
     assert first.entries is second.entries
 
 
 def test_a_follower_that_is_probed_gets_one_append_at_a_time() -> None:
     core = make_leader()
-    core.propose(b"x")
+    core.propose(b"x", 0)
     assert appends(save(core)) == []  # The probe with the empty entry is on its way.
     core.receive(matched(TWO, ONE, 1, 1), MS)
     assert appends(save(core)) == [(2, 1, (2,))]
@@ -319,21 +319,21 @@ def test_a_follower_that_is_probed_gets_one_append_at_a_time() -> None:
 def test_uncommitted_bytes_are_bounded() -> None:
     core = make_leader()
     for _ in range(10):
-        core.propose(b"x" * 1000)
+        core.propose(b"x" * 1000, 0)
     assert core.uncommitted_bytes == 10_000
     with pytest.raises(Overloaded, match="uncommitted_bytes_max"):
-        core.propose(b"x")
+        core.propose(b"x", 0)
     save(core)
     core.receive(matched(TWO, ONE, 1, 3), MS)
     assert core.uncommitted_bytes == 8_000
-    core.propose(b"x" * 2000)
+    core.propose(b"x" * 2000, 0)
 
 
 def test_an_entry_larger_than_the_bound_is_taken_when_nothing_else_waits() -> None:
     core = make_leader(config=replace(CONFIG, uncommitted_bytes_max=100))
-    core.propose(b"x" * 500)
+    core.propose(b"x" * 500, 0)
     with pytest.raises(Overloaded):
-        core.propose(b"")
+        core.propose(b"", 0)
 
 
 def test_uncommitted_bytes_are_right_after_truncation_and_a_change_of_leader() -> None:
@@ -362,10 +362,10 @@ def test_only_a_leader_takes_proposals_and_others_name_it() -> None:
     cluster = Cluster(3)
     cluster.elect(2)
     with pytest.raises(NotLeader) as refusal:
-        cluster.members[THREE].up.propose(b"x")
+        cluster.members[THREE].up.propose(b"x", 0)
     assert refusal.value.hint == "n2"
     with pytest.raises(NotLeader) as refusal:
-        make_core().propose(b"x")
+        make_core().propose(b"x", 0)
     assert refusal.value.hint is None
 
 
@@ -377,7 +377,7 @@ def test_an_append_lost_with_its_stream_is_sent_again_without_a_new_write() -> N
     core = make_leader()
     for follower in (TWO, THREE):
         core.receive(matched(follower, ONE, 1, 1), MS)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     save(core)
     core.unreachable(NodeId("n2"))
     assert appends(save(core)) == []
@@ -412,7 +412,7 @@ def test_a_slow_follower_is_not_sent_entries_twice() -> None:
     core = make_leader()
     for follower in (TWO, THREE):
         core.receive(matched(follower, ONE, 1, 1), MS)
-    core.propose(b"x" * 900)
+    core.propose(b"x" * 900, 0)
     save(core)
     now = core.next_deadline() + ELECTION_MS * MS * 3 // 4
     core.receive(matched(THREE, ONE, 1, 2), now)

@@ -228,7 +228,7 @@ def test_a_leader_with_a_hung_disk_hands_over() -> None:
     core = make_leader()
     for follower in (TWO, THREE):
         core.receive(matched(follower, ONE, 1, 1), MS)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     take(core)  # This save does not return.
     began = core.next_deadline()
     orders: list[TimeoutNow] = []
@@ -245,7 +245,7 @@ def test_a_leader_with_a_hung_disk_hands_over() -> None:
 def test_a_leader_with_a_hung_disk_and_nobody_to_take_over_steps_down() -> None:
     core = make_leader()
     core.receive(matched(TWO, ONE, 1, 1), MS)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     take(core)
     began = core.next_deadline()
     while core.role is Role.LEADER:
@@ -259,7 +259,7 @@ def test_a_leader_with_a_hung_disk_and_nobody_to_take_over_steps_down() -> None:
 
 def test_a_lone_leader_with_a_hung_disk_steps_down_and_does_not_campaign() -> None:
     core = make_leader(count=1)
-    core.propose(b"x")
+    core.propose(b"x", 0)
     (ready,) = take(core)
     now = core.next_deadline()
     for _ in range(50):
@@ -275,7 +275,7 @@ def test_a_slow_disk_is_not_a_hung_one() -> None:
     core = make_leader(count=1)
     now = core.next_deadline()
     for _ in range(50):
-        core.propose(b"x")
+        core.propose(b"x", 0)
         (ready,) = take(core)
         now += (ELECTION_MS - 10) * MS
         core.tick(now)

@@ -259,7 +259,7 @@ def appends_to(core: RaftCore, target: ReplicaId) -> list[AppendEntries]:
 
 def test_nothing_is_sent_behind_a_snapshot_in_transfer() -> None:
     core = sending_snapshot()
-    core.propose(b"x")
+    core.propose(b"x", 0)
     for _ in range(20):
         now = core.next_deadline()
         core.receive(HeartbeatReply(TWO, ONE, 2, 0, is_urgent=False), now)
@@ -309,7 +309,7 @@ def test_a_follower_that_lost_the_file_is_sent_it_again() -> None:
 
 def test_a_follower_that_installed_what_is_compacted_meanwhile_gets_a_newer_one() -> None:
     core = sending_snapshot()
-    core.propose(b"x")
+    core.propose(b"x", 0)
     save(core)
     core.receive(matched(THREE, ONE, 2, 7), MS)
     save(core)
