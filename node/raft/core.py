@@ -628,6 +628,7 @@ class RaftCore:
 
     def _tick_leader(self, lead: Leadership) -> None:
         now = self._now
+        lead.stood_still(now)
         if not lead.has_quorum(now):
             self._become_follower(self._term, NOBODY)  # Check-quorum (dissertation §6.2).
             return

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from .log import RaftLog
 
+STOOD_STILL_MAX = 4  # Election timeouts: who stood still for longer does not try to go on.
+
 
 @dataclass(slots=True)
 class Transfer:
@@ -100,6 +102,15 @@ class Leadership:
         """Check-quorum: whether a majority has answered within an election timeout."""
         heard = [now, *[follower.heard_at for follower in self.followers.values()]]
         return now - agreed(heard) < self._config.election_timeout_ns
+
+    def stood_still(self, now: int) -> None:
+        """If the round that is due now is late by more than one: so long nobody was asked, which is
+        no reason to take followers for silent. After very long they have another leader by now."""
+        late = now - self.heartbeat_at
+        longest = STOOD_STILL_MAX * self._config.election_timeout_ns
+        if self._config.heartbeat_interval_ns < late < longest:
+            for follower in self.followers.values():
+                follower.heard_at += late
 
     def is_active(self, follower: Progress, now: int) -> bool:
         return now - follower.heard_at < self._config.election_timeout_ns

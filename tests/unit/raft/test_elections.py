@@ -32,6 +32,7 @@ from trimaran.node.raft.types import (
 from .replicas import (
     CONFIG,
     ELECTION_MS,
+    HEARTBEAT_MS,
     MS,
     Cluster,
     entries,
@@ -353,6 +354,20 @@ def test_a_leader_that_reaches_one_of_two_others_stays() -> None:
     cluster.isolate(3)
     cluster.advance(1000)
     assert cluster.leader is leader
+
+
+def test_a_leader_that_stood_still_asks_before_it_takes_others_for_silent() -> None:
+    cluster = Cluster(3)
+    core = cluster.elect(1).up
+    woke = core.next_deadline() + 2 * ELECTION_MS * MS
+    core.tick(woke)
+    assert role_of(core) is Role.LEADER
+    assert any(isinstance(one, Heartbeat) for one in save(core))
+    now = woke
+    while role_of(core) is Role.LEADER:  # Nobody answers.
+        now = core.next_deadline()
+        core.tick(now)
+    assert now - woke <= (ELECTION_MS + 2 * HEARTBEAT_MS) * MS
 
 
 def test_a_leader_that_slept_steps_down_before_it_does_anything() -> None:
