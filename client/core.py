@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from . import grpc_loading  # noqa: F401 - before anything that imports gRPC.
 from .errors import ClientClosed, NotApplied, OutcomeUnknown
 from .link import Link, LinkBroken, Metadata, open_channel
 from .router import Router, RouterConfig

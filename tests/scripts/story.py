@@ -245,7 +245,8 @@ class Story:
 
     def do_propose(self, number: str, text: str) -> None:
         try:
-            at = self.member(number).up.propose(text.encode())
+            member = self.member(number)
+            at = member.up.propose(text.encode(), member.clock_ns)
         except Unavailable as error:
             self.cluster.tell(f"refused: {error}")
             return

@@ -113,7 +113,7 @@ class SimTransport:
         return batch
 
     def flush(self, *, lazily: bool = False) -> None:
-        """What is in no hurry waits for the next tick, or for something that is (correctness E2)."""
+        """What is in no hurry waits for something that is, or for the next tick (E2)."""
         machine = self._machine
         for node, batch in list(self._batches.items()):
             if batch.is_lazy and not lazily:

@@ -115,7 +115,7 @@ async def test_entries_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> Non
         one.peers.send(two.name, SHARD, hurry)
         assert link._has_urgent
         one.peers.flush()
-        await two.recorder.until(lambda hurry=hurry: {append(1), hurry} <= {*messages_of(two)})  # type: ignore[misc]  # mypy cannot type a lambda's default.
+        await two.recorder.until(lambda hurry=hurry: {append(1), hurry} <= {*messages_of(two)})
         assert not link._has_urgent
         two.recorder.messages.clear()
     one.peers.send(two.name, SHARD, replace(append(3), is_patient=True))
