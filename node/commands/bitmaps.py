@@ -229,6 +229,7 @@ def _combined(word: bytes, values: list[String], length: int) -> Iterator[bytes]
 
 _OVERFLOWS: Final = (b"WRAP", b"SAT", b"FAIL")
 _FIELD_WORDS: Final = {b"GET": 2, b"SET": 3, b"INCRBY": 3}  # How many follow.
+_WRITES: Final = (b"INCRBY", b"SET")
 
 
 class _Field:
@@ -317,6 +318,10 @@ def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """BITFIELD key [GET type offset] [SET|INCRBY type offset number] [OVERFLOW WRAP|SAT|FAIL] ...:
     a number for each, nil for what did not fit."""
     key = args[1]
+    if len(args) == 6 and ctx.events is None:
+        reply = _one_written(keys, args, ctx)
+        if reply is not None:
+            return reply
     operations = _operations(args, ctx)
     if len(operations) == 1:
         end = operations[0][0].end if operations[0][0].writes else 0
@@ -354,6 +359,26 @@ def bitfield(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if has_changed and ctx.events is not None:
         ctx.notify("$", "setbit", key)
     return replies
+
+
+def _one_written(keys: Keyspace, args: Args, ctx: Context) -> Reply | None:
+    """One SET or INCRBY of a string that is long enough, as most are; None, and nothing is done, of
+    anything else."""
+    _, key, name, kind, offset, text = args
+    number = parse_int(text)
+    if name not in _WRITES or number is None or len(kind) + len(offset) > _WORDS_BYTES_MAX:
+        return None
+    field = _known_field(name, kind, offset)
+    value = keys.peek(key)
+    if type(value) is not bytes or len(value) < field.end or field.first >= string_bytes_max(ctx):
+        return None
+    old = field.read(value)
+    new = field.result(old, number, b"WRAP")
+    if new is not None and new != old:
+        written = field.write(value, new)
+        assert isinstance(written, bytes)
+        keys.put(key, written, KEEP)
+    return [old if name == b"SET" else new]
 
 
 def bitfield_ro(keys: Keyspace, args: Args, ctx: Context) -> Reply:

@@ -19,16 +19,16 @@ _INFINITY = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
 _DIGITS: Final = b"0123456789"
 _BLANKS: Final = b" \t\n\v\f\r"
 _ENDS: Final = {b"-inf": float("-inf"), b"+inf": float("inf"), b"inf": float("inf")}
-_PLAIN_MAX: Final = 18  # Longer integers are rare. Python rounds these as strtod does.
+PLAIN_MAX: Final = 18  # Longer integers are rare. Python rounds these as strtod does.
 
 
 def parse_double(text: bytes) -> float | None:
     """The number that `text` is, as Redis reads an argument; None if it is none to Redis, or one
     that no double comes near."""
-    if text.isdigit() and len(text) <= _PLAIN_MAX:
+    if text.isdigit() and len(text) <= PLAIN_MAX:
         return float(int(text))
     # Digits around one point, or on one side of it.
-    if text.strip(_DIGITS) == b"." and 1 < len(text) <= _PLAIN_MAX:
+    if len(text) <= PLAIN_MAX and text.strip(_DIGITS) == b"." != text:
         return float(text)
     if _SHORT(text):
         return float(text)
@@ -43,7 +43,7 @@ def parse_double(text: bytes) -> float | None:
 def parse_bound(text: bytes) -> float | None:
     """The number that `text` is, as Redis reads an end of a range: less strictly. What is behind a
     zero byte does not count, nor do blanks in front, and nothing at all is 0."""
-    if text.isdigit() and len(text) <= _PLAIN_MAX:
+    if text.isdigit() and len(text) <= PLAIN_MAX:
         return float(int(text))
     if text in _ENDS:
         return _ENDS[text]

@@ -24,8 +24,8 @@ from ..data.geohash import (
 )
 from ..data.sorted_set import SortedSet
 from ..errors import CommandError
-from .arguments import int_argument, not_a_float, syntax_error
-from .doubles import double_argument, parse_double
+from .arguments import int_argument, syntax_error
+from .doubles import PLAIN_MAX, double_argument
 from .sorted_set_ranges import store
 from .sorted_sets import check_reply, set_score, zadd
 
@@ -44,6 +44,7 @@ STORED_MAX: Final = 100_000  # and places it computes for all replicas alike, wh
 _UNITS_M: Final = {b"M": 1.0, b"KM": 1000.0, b"FT": 0.3048, b"MI": 1609.34}
 _GEOADD_WORDS: Final = (b"NX", b"XX", b"CH")
 _NOWHERE: Final = (0.0, 0.0)
+_PLAIN: Final = b"0123456789.-"
 
 
 # --- Places in and out.
@@ -51,8 +52,10 @@ _NOWHERE: Final = (0.0, 0.0)
 
 def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """GEOADD key [NX|XX] [CH] longitude latitude member ...: as ZADD."""
-    if len(args) == 5 and args[2][:1] < b"A" and not keys.watches.watched:  # What most are.
-        return set_score(keys, args[1], args[4], float(score_of(_point(args[2], args[3]))), ctx)
+    if len(args) == 5 and not keys.watches.watched:
+        score = _plain_score(args[2], args[3])
+        if score is not None:  # What most are.
+            return set_score(keys, args[1], args[4], score, ctx)
     place = 2
     while place < len(args) and args[place].upper() in _GEOADD_WORDS:
         place += 1
@@ -65,17 +68,28 @@ def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return zadd(keys, [*args[:place], *scores], ctx)
 
 
+def _plain_score(longitude_text: bytes, latitude_text: bytes) -> float | None:
+    """The score of a place that is written with digits and points alone, which mean the same to
+    Python; None of another one, or of none."""
+    text = longitude_text + latitude_text
+    if text.strip(_PLAIN) or len(text) > 2 * PLAIN_MAX:
+        return None
+    try:
+        longitude, latitude = float(longitude_text), float(latitude_text)
+    except ValueError:
+        return None
+    if abs(longitude) > LONGITUDE_MAX or abs(latitude) > LATITUDE_MAX:
+        return None
+    return score_of(longitude, latitude)
+
+
 def _score(longitude_text: bytes, latitude_text: bytes) -> bytes:
-    return b"%d" % score_of(_point(longitude_text, latitude_text))
+    return b"%d" % score_of(*_point(longitude_text, latitude_text))
 
 
 def _point(longitude_text: bytes, latitude_text: bytes) -> Point:
-    longitude, latitude = parse_double(longitude_text), parse_double(latitude_text)
-    if longitude is None or latitude is None:
-        raise not_a_float()
-    if not (
-        -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX
-    ):
+    longitude, latitude = double_argument(longitude_text), double_argument(latitude_text)
+    if abs(longitude) > LONGITUDE_MAX or abs(latitude) > LATITUDE_MAX:
         raise CommandError(f"invalid longitude,latitude pair {longitude:f},{latitude:f}")
     return longitude, latitude
 

@@ -104,7 +104,8 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """SMOVE source target member: 1 if it moved, 0 if source does not hold it."""
     _, source_key, target_key, member = args
     target = keys.peek(target_key)  # First, so that the source is found and changed in one go.
-    source = keys.find(source_key, SetValue)
+    is_watched = bool(keys.watches.watched)  # Who watches the source is not to be told in vain.
+    source = (keys.find if is_watched else keys.change)(source_key, SetValue)
     if source is None:
         return 0  # Even when target has the wrong type.
     if target is not None and type(target) is not SetValue:
@@ -114,15 +115,17 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         return 0
     if target is source:
         return 1
-    source = keys.change_found(source_key, source)
+    if is_watched:
+        source = keys.change_found(source_key, source)
     source.remove(member, place)
     if ctx.events is not None:
         ctx.notify("s", "srem", source_key)
     if not source:
         _drop_empty(keys, source_key, ctx)
     if target is None:
-        ctx.notify("n", "new", target_key)
-        _add_new(keys, target_key, [member], ctx)
+        if ctx.events is not None:
+            ctx.notify("n", "new", target_key)
+        _add_new(keys, target_key, (member,), ctx)
     elif target.find(member) >= 0:
         return 1
     else:

@@ -316,7 +316,7 @@ def zremrangebyscore(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     low_score, high_score = parse_bound(low), parse_bound(high)
     if low_score is None or high_score is None:
         raise _not_a_float()
-    value = keys.find(args[1], SortedSet)
+    value = _to_cut(keys, args[1])
     if value is None:
         return 0
     start, stop = value.ranks_between(low_score, high_score)
@@ -328,8 +328,14 @@ def zremrangebylex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return _remove(keys, args[1], _member_range(args[2], args[3]), "zremrangebylex", ctx)
 
 
+def _to_cut(keys: Keyspace, key: bytes) -> SortedSet | None:
+    """For `_remove_between`: to be changed already, unless somebody watches, who is not to be told
+    in vain."""
+    return (keys.find if keys.watches.watched else keys.change)(key, SortedSet)
+
+
 def _remove(keys: Keyspace, key: bytes, wanted: Range, event: str, ctx: Context) -> int:
-    value = keys.find(key, SortedSet)
+    value = _to_cut(keys, key)
     if value is None:
         return 0
     start, stop = wanted.ranks_in(value)
@@ -347,5 +353,7 @@ def _remove_between(
         keys.delete(key)
         ctx.notify("g", "del", key)
     else:
-        keys.change_found(key, value).delete(start, stop)
+        if keys.watches.watched:
+            value = keys.change_found(key, value)
+        value.delete(start, stop)
     return stop - start

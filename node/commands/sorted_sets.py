@@ -15,7 +15,7 @@ from ..data.sorted_set import Pairs, SortedSet
 from ..errors import CommandError
 from .arguments import INT_MAX, int_argument, not_a_float, parse_int, syntax_error
 from .context import REPLY_BYTES_MAX
-from .doubles import double_argument, parse_double
+from .doubles import PLAIN_MAX, double_argument, parse_double
 from .scanning import scan_cursor, scan_options, scan_reply
 
 if TYPE_CHECKING:
@@ -38,9 +38,20 @@ _ZADD_WORDS = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"))
 def zadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """ZADD key [NX|XX] [GT|LT] [CH] [INCR] score member ...: how many were added, with CH also
     those changed; with INCR the score, or nil."""
-    if len(args) == 4 and not keys.watches.watched:  # What most are.
-        return set_score(keys, args[1], args[3], _only_score(args[2]), ctx)
-    return _add(keys, args, ctx, is_increment=False)
+    if len(args) != 4 or keys.watches.watched:
+        return _add(keys, args, ctx, is_increment=False)
+    # What most are, with few calls: as `set_score`.
+    _, key, text, member = args
+    score = float(int(text)) if text.isdigit() and len(text) <= PLAIN_MAX else _only_score(text)
+    value = keys.change(key, SortedSet)
+    if value is None:
+        _add_key(keys, key, member, score, ctx)
+        before = None
+    else:
+        before = value.put(member, score, ctx.settings)
+    if ctx.events is not None and before != score:
+        ctx.notify("z", "zadd", key)
+    return int(before is None)
 
 
 def zincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:

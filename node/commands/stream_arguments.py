@@ -37,7 +37,7 @@ def invalid_id() -> CommandError:
 def parse_id(text: bytes, missing: int = 0) -> int | None:
     """`ms` or `ms-sequence`; with `missing` as the sequence where there is none."""
     first, dash, second = text.partition(b"-")
-    if first.isdigit() and second.isdigit() and len(first) < 20 and len(second) < 20:
+    if len(text) <= 20 and first.isdigit() and second.isdigit():
         return int(first) << 64 | int(second)  # As nearly all are.
     if len(text) > _ID_BYTES_MAX:
         return None

@@ -41,8 +41,6 @@ ENTRY_BYTES_MAX = 1 << 30  # Of all fields and values of one entry.
 MANY = 1000  # Entries: so many are taken out of their chunks as a whole.
 WORD_BYTES = 32  # In a reply, beside the bytes themselves.
 
-_NOW = -1  # No id.
-
 
 def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] bound [LIMIT n]] *|id field value ...: its id."""
@@ -96,19 +94,18 @@ def _add_plain(keys: Keyspace, args: Args, ctx: Context) -> bytes | None:
         length = parse_int(args[place - 1])
         if len(args) != place + 3 or length is None or length < 0:
             return None
-    text = args[place]
-    id_ = _NOW if text == b"*" else parse_id(text)
-    if not id_:
-        return None
-    key, field, value = args[1], args[place + 1], args[place + 2]
+    key, text, field, value = args[1], args[place], args[place + 1], args[place + 2]
+    given = None
+    if text != b"*":
+        given = parse_id(text)
+        if not given:
+            return None
     found = keys.change(key, Stream)
     last_id = 0 if found is None else found.last_id
-    if id_ == _NOW:
-        id_ = ctx.now_ms << 64
-        if id_ <= last_id:
-            id_ = _next_id(last_id, None, ctx.now_ms)
-    elif id_ <= last_id:
-        _next_id(last_id, (id_, True), ctx.now_ms)  # It raises.
+    id_ = ctx.now_ms << 64 if given is None else given
+    if id_ <= last_id:
+        id_ = _next_id(last_id, None if given is None else (given, True), ctx.now_ms)
+    parts = id_ >> 64, id_ & PART_MAX
     if len(field) + len(value) > ENTRY_BYTES_MAX:
         raise _too_large_to_store()
     if found is None and ctx.events is not None:
@@ -116,7 +113,7 @@ def _add_plain(keys: Keyspace, args: Args, ctx: Context) -> bytes | None:
     stream = Stream() if found is None else found
     settings = ctx.settings
     stream.append_one(
-        id_, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
+        id_, parts, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
     )
     is_trimmed = False
     if length is not None and stream.length > length:
@@ -128,7 +125,7 @@ def _add_plain(keys: Keyspace, args: Args, ctx: Context) -> bytes | None:
         ctx.notify("t", "xadd", key)
         if is_trimmed:
             ctx.notify("t", "xtrim", key)
-    return b"%d-%d" % (id_ >> 64, id_ & PART_MAX)  # `id_text`, without a call.
+    return b"%d-%d" % parts  # `id_text`, without a call.
 
 
 def _next_id(last_id: int, given: tuple[int, bool] | None, now_ms: int) -> int:

@@ -22,13 +22,16 @@ EARTH_RADIUS_M: Final = 6372797.560856
 
 _WIDTH: Final = LONGITUDE_MAX + LONGITUDE_MAX
 _HEIGHT: Final = LATITUDE_MAX + LATITUDE_MAX
-_PLACES: Final = float(1 << STEP_MAX)
+_X_STEP: Final = _WIDTH / (1 << STEP_MAX)
+_Y_STEP: Final = _HEIGHT / (1 << STEP_MAX)
 
 _MERCATOR_MAX: Final = 20037726.37
 _RADIANS: Final = math.pi / 180
 _X_BITS: Final = 0xAAAAAAAAAAAAAAAA
 _Y_BITS: Final = 0x5555555555555555
 _SPREAD: Final = tuple(int(f"{bits:b}", 4) for bits in range((1 << 13) + 1))
+_SPREAD_DOUBLES: Final = tuple(map(float, _SPREAD))
+_LOW_PLACES: Final = float(1 << 26)
 _GATHERS: Final = (
     (1, 0x3333333333333333),
     (2, 0x0F0F0F0F0F0F0F0F),
@@ -114,14 +117,15 @@ def _bits_of(point: Point, step: int, limits: Point) -> int:
     return _spread(x) << 1 | _spread(y)
 
 
-def score_of(point: Point) -> int:
-    """The 52 bits of a point, which is within the limits."""
-    longitude, latitude = point
-    x = int((longitude + LONGITUDE_MAX) / _WIDTH * _PLACES)
-    y = int((latitude + LATITUDE_MAX) / _HEIGHT * _PLACES)
-    # As `_spread` does it, of both.
-    high = _SPREAD[x >> 13] << 1 | _SPREAD[y >> 13]
-    return high << 26 | _SPREAD[x & 8191] << 1 | _SPREAD[y & 8191]
+def score_of(longitude: float, latitude: float) -> float:
+    """The 52 bits of a point, which is within the limits, as a score."""
+    # As Redis's division and multiplication: to scale by a power of two changes no other bit.
+    x, y = int((longitude + LONGITUDE_MAX) / _X_STEP), int((latitude + LATITUDE_MAX) / _Y_STEP)
+    # As `_spread` does it, of both. No two summands have a bit in common; only at the very east are
+    # there 53 bits and more, and then all but the last sum are exact.
+    spread = _SPREAD_DOUBLES
+    high = spread[x >> 13] * 2.0 + spread[y >> 13]
+    return high * _LOW_PLACES + spread[x & 8191] * 2.0 + spread[y & 8191]
 
 
 def point_of(score: float) -> Point:

@@ -257,14 +257,14 @@ def small_with(text: bytes, elements: Iterable[bytes], sparse_bytes_max: int) ->
     bytes_max = sparse_bytes_max - _GROWTH_MAX
     if bytes_max > SMALL_BYTES:
         bytes_max = SMALL_BYTES
-    for element in elements:
-        index, rank = register_of(element)
-        if rank > _SPARSE_RANK_MAX or len(text) > bytes_max:
-            return None
-        try:
+    try:
+        for element in elements:
+            index, rank = register_of(element)
+            if rank > _SPARSE_RANK_MAX or len(text) > bytes_max:
+                return None
             text = _small_raised(text, index, rank)
-        except StopIteration:
-            return None  # It ends too early.
+    except StopIteration:
+        return None  # It ends too early.
     return text if text is before or text[_STALE_AT] & _STALE else stale(text)
 
 

@@ -163,8 +163,14 @@ class Keyspace:
             self._slot, self._slot_before = self._slot_before, self._slot
             self._bucket, self._bucket_before = self._bucket_before, self._bucket
             return self._bucket
-        # As `slot_of`, without a call for a key that has no tag.
-        number = crc_hqx(key, 0) & _SLOT_MASK if key.find(b"{") < 0 else slot_of(key)
+        # As `slot_of`, without a call.
+        tagged = key
+        start = key.find(b"{") + 1
+        if start:
+            end = key.find(b"}", start)
+            if end > start:
+                tagged = key[start:end]
+        number = crc_hqx(tagged, 0) & _SLOT_MASK
         slot = self._database.slots[number]
         if type(slot) is Directory:
             slot = slot.buckets[place_of(key) >> (HASH_BITS - slot.bits)]
@@ -478,33 +484,29 @@ class Keyspace:
             self.uses.used(self._database.number, key)
         # What follows is `change_found` without a call: most that write to a collection come here.
         assert not self._is_read, "a command that is flagged as a read writes"
-        opened = self._opened
-        if opened is not None:
-            size = opened.size_bytes
-            self._database.memory_bytes += size - self._opened_bytes
-            self._opened_bytes = size
         if self.watches.watched or self.awaited is not None:
             self._tell_write(key)
         if bucket.digest is not None or self._cut is not None:
             self._before_write(bucket)
         if bucket.held is not None and bucket.held.values.get(key) is value:
             value = bucket.values[key] = self._types[kind].copy(value)
+        opened = self._opened
         if value is not opened:
+            if opened is not None:
+                self._database.memory_bytes += opened.size_bytes - self._opened_bytes
             self._opened = value
             self._opened_bytes = value.size_bytes  # type: ignore[union-attr]  # As below.
         return value
 
     def change_found(self, key: bytes, value: T) -> T:
         """As `change`, for the value that was just found at `key`, by any of the ways to read."""
-        bucket = self._bucket if key is self._key else self._look_up(key)
+        if key is self._key:
+            bucket = self._bucket
+        else:  # Of two keys it is often the other one.
+            bucket = self._bucket_before if key is self._key_before else self._look_up(key)
         assert bucket.values[key] is value, "it was changed or removed meanwhile"
         assert not self._is_read, "a command that is flagged as a read writes"
         # As `_begin_write`, without a call: most commands that write to a collection come by here.
-        opened = self._opened
-        if opened is not None:
-            size = opened.size_bytes
-            self._database.memory_bytes += size - self._opened_bytes
-            self._opened_bytes = size
         if self.watches.watched or self.awaited is not None:
             self._tell_write(key)
         if bucket.digest is not None or self._cut is not None:
@@ -512,7 +514,10 @@ class Keyspace:
         if bucket.held is not None and bucket.held.values.get(key) is value:
             # The running snapshot still has to write it out as it was (correctness L7).
             value = bucket.values[key] = self._types[type(value)].copy(value)
+        opened = self._opened
         if value is not opened:
+            if opened is not None:
+                self._database.memory_bytes += opened.size_bytes - self._opened_bytes
             self._opened = value
             self._opened_bytes = value.size_bytes  # type: ignore[attr-defined]  # All but bytes have it.
         return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Any, Final, cast  # Any: msgpack has no types.
+from typing import Any, Final  # Any: msgpack has no types.
 
 import msgpack
 
@@ -21,7 +21,7 @@ _BIN_16, _BIN_32 = Struct(">BH"), Struct(">BI")
 _ARRAY_16_MAX = 1 << 16
 
 _pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True).pack
-_unpack: Callable[[bytes], Any] = msgpack.unpackb
+_unpack: Callable[[bytes], list[bytes]] = msgpack.unpackb  # Of a row.
 
 
 def pack_one(element: bytes) -> bytes:
@@ -49,12 +49,12 @@ def array_header(count: int) -> bytes:
 def unpack_row(row: bytes, count: int) -> list[bytes]:
     """The `count` elements of a row."""
     header = _FIX_ARRAYS[count] if count <= _FIX_MAX else array_header(count)
-    return cast("list[bytes]", _unpack(header + row))
+    return _unpack(header + row)
 
 
 def unpack_array(packed: bytes) -> list[bytes]:
     """The elements of a row with its header in front."""
-    return cast("list[bytes]", _unpack(packed))
+    return _unpack(packed)
 
 
 def split_first(row: bytes) -> tuple[bytes, bytes]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby, islice
+from itertools import accumulate, compress, islice
 from math import inf
 from operator import eq, gt
 from typing import Any, Final  # Any: chunks of any kind.
 
-CHUNK_MAX: Final = 512  # Elements,
-CHUNK_MIN: Final = 128  # below which a chunk is joined to its neighbour,
-CHUNK_JOINED_MAX: Final = 384  # if both have no more together.
+CHUNK_MAX: Final = 256  # Elements,
+CHUNK_MIN: Final = 64  # below which a chunk is joined to its neighbour,
+CHUNK_JOINED_MAX: Final = 192  # if both have no more together.
 MENDED_AT: Final = frozenset(range(0, CHUNK_MIN, 16))  # Not each time: neighbours may be large.
 BLOCK_MAX: Final = 256  # Chunks; likewise.
 BLOCK_MIN: Final = 64
@@ -40,20 +40,21 @@ def in_order(members: list[bytes], scores: list[float]) -> tuple[list[bytes], li
         places = sorted(range(len(scores)), key=numbers.__getitem__)
         members = [members[one] for one in places]
         scores = list(map(numbers.__getitem__, places))
-    if not any(map(eq, scores, islice(scores, 1, None))):
-        return members, scores
-    start = 0
-    for score, some in groupby(scores):
-        stop = start + sum([1 for _ in some])
-        if stop == start + 1:
-            pass
-        elif score:
+    ties = list(compress(range(len(scores)), map(eq, scores, islice(scores, 1, None))))
+    at = 0
+    while at < len(ties):
+        # What has the same score as the one behind it, and all others of that score.
+        start = ties[at]
+        stop, at = start + 2, at + 1
+        if at < len(ties) and ties[at] == start + 1:
+            stop = bisect_right(scores, scores[start], start)
+            at += stop - start - 2
+        if scores[start]:
             members[start:stop] = sorted(members[start:stop])
         else:  # Of both signs, perhaps, which stay with their members.
             pairs = sorted(zip(members[start:stop], scores[start:stop], strict=True))
             members[start:stop] = [member for member, _ in pairs]
             scores[start:stop] = [zero for _, zero in pairs]
-        start = stop
     return members, scores
 
 
@@ -183,16 +184,25 @@ class Order:
     # --- Writing.
 
     def add(self, score: float, member: bytes) -> None:
-        b, c = self._find(score, member)
-        block = self._blocks[b]
+        # As `_find`, without a call.
+        b, blocks, owner = 0, self._blocks, self._owner
+        if len(blocks) > 1:
+            b = _last_not_beyond(self._mark_scores, self._mark_members, score, member)
+        block = blocks[b]
+        marks = block.mark_scores
+        c = bisect_right(marks, score, 1) - 1
+        if c and marks[c] == score:
+            c = _last_not_beyond(marks, block.mark_members, score, member)
         chunk = block.chunks[c]
-        if chunk.owner is not self._owner or block.owner is not self._owner:
+        if chunk.owner is not owner or block.owner is not owner:
             block, chunk = self._own(b, c)
         scores, members = chunk.scores, chunk.members
         # As `place_in`, without a call where scores differ.
         at = bisect_left(scores, score)
-        if at < len(scores) and scores[at] == score:
-            at = bisect_left(members, member, at, bisect_right(scores, score, at))
+        if at < len(scores) and scores[at] == score and members[at] < member:
+            at += 1
+            if at < len(scores) and scores[at] == score:
+                at = bisect_left(members, member, at, bisect_right(scores, score, at))
         scores.insert(at, score)
         members.insert(at, member)
         block.counts[c] += 1
@@ -203,17 +213,24 @@ class Order:
 
     def remove(self, score: float, member: bytes) -> bytes:
         """Take out an element that is there; the very object that was kept as its member."""
-        b, c = self._find(score, member)
-        block = self._blocks[b]
+        # As `_find`, without a call.
+        b, blocks, owner = 0, self._blocks, self._owner
+        if len(blocks) > 1:
+            b = _last_not_beyond(self._mark_scores, self._mark_members, score, member)
+        block = blocks[b]
+        marks = block.mark_scores
+        c = bisect_right(marks, score, 1) - 1
+        if c and marks[c] == score:
+            c = _last_not_beyond(marks, block.mark_members, score, member)
         chunk = block.chunks[c]
-        if chunk.owner is not self._owner or block.owner is not self._owner:
+        if chunk.owner is not owner or block.owner is not owner:
             block, chunk = self._own(b, c)
-        members = chunk.members
-        at = bisect_left(chunk.scores, score)
+        scores, members = chunk.scores, chunk.members
+        at = bisect_left(scores, score)
         if members[at] != member:  # Others have the same score.
-            at = bisect_left(members, member, at, bisect_right(chunk.scores, score, at))
+            at = bisect_left(members, member, at, bisect_right(scores, score, at))
         kept = members.pop(at)
-        chunk.scores.pop(at)
+        scores.pop(at)
         block.counts[c] -= 1
         self._counts[b] -= 1
         if at == 0 or len(members) in MENDED_AT:
@@ -257,16 +274,19 @@ class Order:
         return scores, members
 
     def extend(self, scores: array[float], members: list[bytes]) -> None:
-        """Add at most CHUNK_MAX elements that come behind all others, in order."""
-        last = len(self._blocks) - 1
-        block = self._own_block(last)
-        if not block.counts[-1]:  # The empty chunk of the beginning.
+        """Add elements that come behind all others, in order."""
+        if members and not self._counts[-1]:  # The empty chunk of the beginning.
+            block = self._own_block(len(self._blocks) - 1)
             self._mark_scores[-1], self._mark_members[-1] = scores[0], members[0]
             block.cut(len(block.chunks) - 1, len(block.chunks))
-        block.append(_Chunk(self._owner, scores, members))
-        self._counts[last] += len(members)
-        if len(block.chunks) > BLOCK_MAX:
-            self._split_block(last, BLOCK_MAX)
+        for start in range(0, len(members), CHUNK_MAX):
+            end = start + CHUNK_MAX
+            last = len(self._blocks) - 1
+            block = self._own_block(last)
+            block.append(_Chunk(self._owner, scores[start:end], members[start:end]))
+            self._counts[last] += len(block.chunks[-1].members)
+            if len(block.chunks) > BLOCK_MAX:
+                self._split_block(last, BLOCK_MAX)
 
     # --- Chunks and blocks.
 

@@ -1,10 +1,9 @@
 """Sorted sets: members with scores, by score and then by the bytes of the member.
 
 Up to SMALL_MAX elements are one packed byte string, which costs hardly more than its content.
-Beyond that there are two structures over the same member objects: a table from member to score
-(`table.py`), and the order with its ranks (`sorted_order.py`). A snapshot keeps the elements in
-their order, so that loading needs no sorting. Sizes follow from the elements alone: how chunks were
-filled differs between replicas.
+Beyond that there is a table of them and their order (`ordered_table.py`). A snapshot keeps the
+elements in their order, so that loading needs no sorting. Sizes follow from the elements alone: how
+chunks were filled differs between replicas.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final  # Any: what msgpack packs.
 import msgpack
 
 from .buckets import place_of
+from .ordered_table import OrderedTable
+from .ordered_table import Pairs as Pairs
 from .packed import HEADERS, find_short, pack_row, skip_short, unpack_row
-from .sorted_order import CHUNK_MAX, Order, in_order, place_in
-from .table import MISSING, Table, bytes_object_size, expected_size
+from .sorted_order import in_order, place_in
 
 if TYPE_CHECKING:
     from ...cluster.settings import Settings
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
 SMALL_MAX: Final = 128  # Elements,
 SMALL_BYTES_MAX: Final = 64  # bytes of the longest member,
 ROW_BYTES_MAX: Final = 4096  # and of all members and scores, of what is kept packed.
-PART_ELEMENTS: Final = CHUNK_MAX
+PART_ELEMENTS: Final = 512
 PART_BYTES: Final = 64 << 10
 
 _OBJECT_BYTES: Final = 48  # Of a small one, beside its byte string.
-_LARGE_BYTES: Final = 1400  # Of a large one beside what depends on its elements,
-_ELEMENT_BYTES: Final = 24 + 8 + 8 + 3  # and of an element: number, places in the order, room left.
 
 # A small set is one byte string: how many elements, their scores as doubles, their members in a
 # row (`packed.py`), both in their order. So most is found without taking it apart. A snapshot has
@@ -46,82 +44,10 @@ _EMPTY: Final = _COUNTS[0]
 _DOUBLE: Final = Struct("d")
 _read_double: Final = _DOUBLE.unpack_from
 _WIDTH: Final = _DOUBLE.size
+_DOUBLES: Final = tuple(Struct(f"{count}d").unpack_from for count in range(256))
 
 _pack: Any = msgpack.Packer(use_bin_type=True).pack
 _unpack: Any = msgpack.unpackb
-
-Pairs = list[tuple[bytes, float]]
-
-
-class _Large:
-    """Many elements: the same member objects in both."""
-
-    __slots__ = ("bytes", "count", "order", "scores")
-
-    def __init__(self) -> None:
-        self.scores = Table[float]()
-        self.order = Order()
-        self.count = 0
-        self.bytes = _LARGE_BYTES  # With the members, as objects, and their scores and places.
-
-    def copy(self) -> _Large:
-        other: _Large = _Large.__new__(_Large)
-        other.scores, other.order = self.scores.copy(), self.order.copy()
-        other.count, other.bytes = self.count, self.bytes
-        return other
-
-    def add(self, member: bytes, score: float) -> None:
-        """To the order, a member that the table has already."""
-        self.order.add(score, member)
-        self.count += 1
-        self.bytes += _ELEMENT_BYTES + (len(member) + 48 & -16)  # bytes_object_size.
-
-    def remove(self, member: bytes) -> bool:
-        score = self.scores.pop(member)
-        if score is MISSING:
-            return False
-        self.order.remove(score, member)
-        self.count -= 1
-        self.bytes -= _ELEMENT_BYTES + bytes_object_size(len(member))
-        return True
-
-    def delete(self, start: int, stop: int) -> Pairs:
-        gone_scores, gone_members = self.order.delete(start, stop)
-        for member in gone_members:
-            self.scores.pop(member)
-        self.count -= len(gone_members)
-        self.bytes -= sum([_ELEMENT_BYTES + (len(one) + 48 & -16) for one in gone_members])
-        return list(zip(gone_members, gone_scores, strict=True))
-
-    @classmethod
-    def of(cls, scores: Iterable[float], members: list[bytes], *, is_ordered: bool) -> _Large:
-        """A new one of some elements. If a member comes twice it is good for nothing, and the
-        table has fewer than there are."""
-        made = cls()
-        numbers = array("d", scores)
-        # As they were given: there they are likely to lie beside each other in memory.
-        made.scores = Table.filled(members, numbers)
-        if not is_ordered:
-            members, ordered = in_order(members, numbers.tolist())
-            numbers = array("d", ordered)
-        made._append(numbers, members)
-        made.count = len(made.scores)
-        return made
-
-    def extend(self, scores: array[float], members: list[bytes]) -> None:
-        """Elements behind all others, in order."""
-        put = self.scores.put
-        for member, score in zip(members, scores, strict=True):
-            put(member, score)
-        self._append(scores, members)
-
-    def _append(self, scores: array[float], members: list[bytes]) -> None:
-        """To the order; the table has them."""
-        self.count += len(members)
-        self.bytes += sum([_ELEMENT_BYTES + (len(one) + 48 & -16) for one in members])
-        for start in range(0, len(members), CHUNK_MAX):
-            end = start + CHUNK_MAX
-            self.order.extend(scores[start:end], members[start:end])
 
 
 class SortedSet:
@@ -131,7 +57,7 @@ class SortedSet:
 
     def __init__(self) -> None:
         self.is_listpack = True
-        self._held: bytes | _Large = _EMPTY  # Packed, and for good large once it does not fit.
+        self._held: bytes | OrderedTable = _EMPTY  # Packed; for good large once it does not fit.
 
     def __len__(self) -> int:
         held = self._held
@@ -154,13 +80,13 @@ class SortedSet:
             place, _ = _find(held, member)
             return None if place < 0 else place
         score = held.scores.get(member)
-        return None if score is None else held.order.rank_of(score, member)
+        return None if score is None else held.order().rank_of(score, member)
 
     def rank_of(self, score: float, member: bytes = b"") -> int:
         """How many elements are before (score, member), which need not be there itself."""
         held = self._held
         if not isinstance(held, bytes):
-            return held.order.rank_of(score, member)
+            return held.order().rank_of(score, member)
         scores = _scores_of(held)
         if not member:
             return bisect_left(scores, score)
@@ -172,8 +98,8 @@ class SortedSet:
         if isinstance(held, bytes):
             scores = _scores_of(held)
             return bisect_left(scores, low), bisect_right(scores, high)
-        end = len(self) if high == inf else held.order.rank_of(nextafter(high, inf), b"")
-        return held.order.rank_of(low, b""), end
+        end = len(self) if high == inf else held.order().rank_of(nextafter(high, inf), b"")
+        return held.order().rank_of(low, b""), end
 
     def lex_rank_of(self, member: bytes) -> int:
         """As `rank_of`, where all scores are the same; else it means little, as in Redis."""
@@ -185,7 +111,7 @@ class SortedSet:
         if isinstance(held, bytes):
             yield _slice_of(held, start, stop)
         else:
-            for scores, members in held.order.pieces(start, min(stop, len(self))):
+            for scores, members in held.order().pieces(start, min(stop, len(self))):
                 yield list(zip(members, scores, strict=True))
 
     def slice(self, start: int, stop: int) -> Pairs:
@@ -201,7 +127,7 @@ class SortedSet:
         if isinstance(held, bytes):
             return _members_of(held)[start:stop]
         found: list[bytes] = []
-        for _, members in held.order.pieces(start, min(stop, len(self))):
+        for _, members in held.order().pieces(start, min(stop, len(self))):
             found += members
         return found
 
@@ -213,7 +139,7 @@ class SortedSet:
         members: list[bytes] = []
         scores: list[float] = []
         end = held.count
-        pieces = held.order.pieces(start, end if stop is None else min(stop, end))
+        pieces = held.order().pieces(start, end if stop is None else min(stop, end))
         for more_scores, more_members in pieces:
             members += more_members
             scores += more_scores
@@ -258,14 +184,7 @@ class SortedSet:
             if member not in held.scores:
                 self._name(held.count, member, settings)
             score = self._kept(score)
-        before = held.scores.swap_other(member, score)
-        if before is MISSING:
-            held.add(member, score)
-            return None
-        if before != score:
-            # The table has the object of before as its key: both share it.
-            held.order.add(score, held.order.remove(before, member))
-        return before
+        return held.put(member, score)
 
     def _add_small(self, held: bytes, member: bytes, score: float, settings: Settings) -> None:
         count, length = held[0], len(member)
@@ -334,11 +253,7 @@ class SortedSet:
         if isinstance(held, bytes):
             place = held[0] - 1 if is_max else 0
             return self._delete_small(held, place, place + 1)[0]
-        score, member = held.order.pop(is_last=is_max)
-        held.scores.pop(member)
-        held.count -= 1
-        held.bytes -= _ELEMENT_BYTES + (len(member) + 48 & -16)  # bytes_object_size.
-        return member, score
+        return held.pop(is_last=is_max)
 
     def delete(self, start: int, stop: int) -> Pairs:
         """Take out the elements with ranks from `start` to before `stop`, all there; what they
@@ -367,7 +282,7 @@ class SortedSet:
 
     def _grow(self, scores: Iterable[float], members: list[bytes]) -> None:
         """Become large, which is for good, with these elements, in order."""
-        self._held = _Large.of(scores, members, is_ordered=True)
+        self._held = OrderedTable.of(scores, members, is_ordered=True)
 
     # --- Whole sets, for TYPES.
 
@@ -397,7 +312,7 @@ class SortedSet:
             members, scores = in_order(members, scores)
             made._held = _packed(array("d", scores), members)
         else:
-            made._held = _Large.of(scores, members, is_ordered=False)
+            made._held = OrderedTable.of(scores, members, is_ordered=False)
         return made
 
     def part(self, start: int, stop: int, settings: Settings) -> SortedSet:
@@ -420,14 +335,13 @@ class SortedSet:
         """What nobody needs any more, to be emptied a piece at a time; it cannot be used again."""
         held = self._held
         if not isinstance(held, bytes):
-            yield from held.scores.take_apart()
-            yield from held.order.take_apart()
+            yield from held.take_apart()
 
     @property
     def size_bytes(self) -> int:
         held = self._held
-        if type(held) is _Large:
-            return held.bytes + expected_size(held.count)
+        if type(held) is OrderedTable:
+            return held.size_bytes
         # As `bytes_object_size`, without the call: this is asked twice for every change.
         return _OBJECT_BYTES + (len(held) + 48 & -16)  # type: ignore[arg-type]  # Not narrowed.
 
@@ -457,7 +371,7 @@ class SortedSet:
         scores: array[float] = array("d")
         members: list[bytes] = []
         size = 0
-        for more_scores, more_members in held.order.pieces(0, len(self)):
+        for more_scores, more_members in held.order().pieces(0, len(self)):
             for score, member in zip(more_scores, more_members, strict=True):
                 scores.append(score)
                 members.append(member)
@@ -518,28 +432,22 @@ def _with(held: bytes, member: bytes, score: float) -> bytes:
     """With one more."""
     count = held[0]
     start = 1 + _WIDTH * count
-    packed_score = _DOUBLE.pack(score)
-    place = count
-    members: list[bytes] | None = None
-    if held[1 : 1 + _WIDTH] == packed_score == held[start - _WIDTH : start]:
-        members = _members_of(held)  # All have that score.
-        place = bisect_left(members, member)
-    elif count:
-        scores = _scores_of(held)
-        place = bisect_left(scores, score)
-        if place < count and scores[place] == score:
-            members = _members_of(held)
-            place = bisect_left(members, member, place, bisect_right(scores, score, place))
+    scores = _DOUBLES[count](held, 1)
+    at = -1
+    place = bisect_left(scores, score)
+    if place < count and scores[place] == score:
+        members = unpack_row(held[start:], count)
+        place = bisect_left(members, member, place, bisect_right(scores, score, place))
+        if place < count:
+            at = start + 2 * place + len(b"".join(members[:place]))
     if place == count:
         at = len(held)
-    elif members is not None:
-        at = start + 2 * place + len(b"".join(members[:place]))
-    else:
+    elif at < 0:
         at = skip_short(held, start, place)
     score_at = 1 + _WIDTH * place
-    packed = HEADERS[len(member)] + member
-    scores_before, between = held[1:score_at], held[score_at:at]
-    return b"".join((_COUNTS[count + 1], scores_before, packed_score, between, packed, held[at:]))
+    between, after = held[score_at:at], held[at:]
+    packed = (_COUNTS[count + 1], held[1:score_at], _DOUBLE.pack(score), between)
+    return b"".join((*packed, HEADERS[len(member)], member, after))
 
 
 def _without(held: bytes, place: int, at: int) -> bytes:

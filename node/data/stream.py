@@ -34,6 +34,7 @@ FIELD_BYTES = 48  # The name of a field beside its bytes.
 _LISTPACK_BYTES = 7  # Of an empty one.
 _NUMBER_BEGINS = frozenset(bytes((byte,)) for byte in b"-0123456789")
 _SMALL_MAX = 127  # A number that takes two bytes.
+_TEXT_MAX = 4096  # A text from so many bytes on has a longer header.
 _NUMBER_LAST = ord("9")  # None begins with a higher byte.
 
 _ARRAY_16 = Struct(">BH")  # How msgpack begins an array.
@@ -74,15 +75,18 @@ class Some(NamedTuple):
 class Chunk:
     """Entries behind one another. `first` and `last` have been in it, but may be deleted."""
 
-    __slots__ = ("count", "data", "deleted", "fields", "first", "last", "listpack_bytes", "owner")
+    __slots__ = ("count", "data", "deleted", "field", "fields", "first", "first_ms",
+                 "first_sequence", "last", "listpack_bytes", "owner")  # fmt: skip
 
     def __init__(self, owner: Owner, first: int, fields: tuple[bytes, ...]) -> None:
         self.owner = owner
         self.first = first
+        self.first_ms, self.first_sequence = first >> 64, first & PART_MAX
         self.last = first
         self.count = 0
         self.deleted = 0
         self.fields = fields  # Of its first entry; others that have the same do not repeat them.
+        self.field = fields[0] if len(fields) == 1 else None  # Where there is only one.
         # What they would take in Redis, but for the counts of entries, which change.
         self.listpack_bytes = _LISTPACK_BYTES + _int_bytes(len(fields)) + _int_bytes(0)
         self.listpack_bytes += _texts_bytes(fields)
@@ -94,6 +98,8 @@ class Chunk:
         copy = Chunk.__new__(Chunk)
         copy.owner = owner
         copy.first, copy.last, copy.fields = self.first, self.last, self.fields
+        copy.first_ms, copy.first_sequence = self.first_ms, self.first_sequence
+        copy.field = self.field
         copy.count, copy.deleted = self.count, self.deleted
         copy.listpack_bytes, copy.data = self.listpack_bytes, self.data
         if isinstance(self.data, bytearray):
@@ -114,9 +120,8 @@ class Chunk:
 
     def append(self, id_: int, pairs: Sequence[bytes]) -> int:
         """Add an entry of fields and values, one after the other; the bytes it takes."""
-        first = self.first
-        ms, sequence = (id_ >> 64) - (first >> 64), id_ & PART_MAX
-        more = sequence - (first & PART_MAX)
+        ms, sequence = (id_ >> 64) - self.first_ms, id_ & PART_MAX
+        more = sequence - self.first_sequence
         # Flags, both parts of the id, and at its end the number of items of the entry.
         size = 4 if 0 <= ms <= _SMALL_MAX else 2 + _int_bytes(ms)
         size += 2 if 0 <= more <= _SMALL_MAX else _int_bytes(more)
@@ -350,9 +355,15 @@ class Stream:
             self.first_id = id_
 
     def append_one(
-        self, id_: int, field: bytes, value: bytes, bytes_max: int, entries_max: int
+        self,
+        id_: int,
+        parts: tuple[int, int],
+        field: bytes,
+        value: bytes,
+        bytes_max: int,
+        entries_max: int,
     ) -> None:
-        """As `append`, of one field and its value."""
+        """As `append`, of one field and its value; with the two parts of the id."""
         chunk = self.chunks[-1] if self.chunks else None
         length = len(value)
         # What most are, told without a call: a text that is no number, behind others of that field,
@@ -360,9 +371,9 @@ class Stream:
         if (
             chunk is None
             or chunk.owner is not self.owner
-            or chunk.fields != (field,)
+            or chunk.field != field
             or type(chunk.data) is not bytearray
-            or not 0 < length < 64
+            or not 0 < length < _TEXT_MAX
             or value[0] <= _NUMBER_LAST
             or chunk.count + chunk.deleted >= entries_max
             or chunk.listpack_bytes + len(field) + length + 4 >= bytes_max
@@ -371,16 +382,19 @@ class Stream:
         ):
             self.append(id_, (field, value), bytes_max, entries_max, len(field) + length)
             return
-        first, sequence = chunk.first, id_ & PART_MAX
-        ms, more = (id_ >> 64) - (first >> 64), sequence - (first & PART_MAX)
-        size = 10 if 0 <= ms <= _SMALL_MAX else 8 + _int_bytes(ms)
+        ms, sequence = parts
+        ms -= chunk.first_ms
+        more = sequence - chunk.first_sequence
+        size = length + 10 if 0 <= ms <= _SMALL_MAX else length + 8 + _int_bytes(ms)
         if not 0 <= more <= _SMALL_MAX:
             size += _int_bytes(more) - 2
+        if length >= 64:  # As `_text_bytes`.
+            size += 1 if length <= 125 else 2
         packed = _pack_entry((ms, sequence, value))
         chunk.data += packed
         chunk.last = id_
         chunk.count += 1
-        chunk.listpack_bytes += size + length
+        chunk.listpack_bytes += size
         self.owner.bytes += len(packed)
         self.length += 1
         self.added += 1

@@ -19,6 +19,7 @@ from trimaran.node.data import (
     id_map,
     keyspace,
     large_string,
+    ordered_table,
     quicklist,
     set,  # noqa: A004
     sorted_order,
@@ -50,6 +51,7 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (large_string, "CHUNK_BYTES", CHUNK_BYTES),
     (large_string, "_PART_BYTES", 2 * CHUNK_BYTES),
     (large_string, "_ZEROS", bytes(CHUNK_BYTES)),
+    (ordered_table, "UNORDERED_MAX", 16),
     (quicklist, "SHORT_ELEMENTS", 6),
     (set, "INTS_MAX", 4),
     (set, "ROW_MAX", 4),

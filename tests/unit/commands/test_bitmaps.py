@@ -150,6 +150,25 @@ def test_overflow_goes_as_it_was_asked_to(
     assert reply == [expected]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_one_field_is_written_as_one_of_several_is(seed: int) -> None:
+    rng = Random(seed)
+    shard = Driver()
+    for _ in range(300):
+        if rng.random() < 0.1:
+            text = bytes(int(rng.random() * 256) for _ in range(int(rng.random() * 12)))
+            for key in ("alone", "beside"):
+                shard.run("SET", key, text)
+        kind = f"{rng.choice('iuiux')}{int(rng.random() * 66)}"
+        name = rng.choice(["SET", "INCRBY", "incrby", "GET"])
+        offset = rng.choice(["0", "7", "#1", "61", "-1", "x"])
+        number = rng.choice(["1", "-1", "255", "-9223372036854775808", "9223372036854775807", "y"])
+        words = (name, kind, offset, number)
+        expected = shard.run("BITFIELD", "beside", "OVERFLOW", "WRAP", *words)
+        assert shard.run("BITFIELD", "alone", *words) == expected
+        assert shard.run("GET", "alone") == shard.run("GET", "beside")
+
+
 def test_events_tell_of_bits_that_change(shard: Driver) -> None:
     shard.settings = Settings(notify_keyspace_events="AKEn")
     shard.run("SETBIT", "a", 5, 1)

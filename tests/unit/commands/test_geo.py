@@ -42,6 +42,22 @@ def test_scores_and_distances_are_those_of_redis(sicily: Driver) -> None:
     assert sicily.run("GEOHASH", "s", "Palermo", "absent") == [b"sqc8b49rny0", None]
 
 
+NUMBERS = ("13.3", "-0", "180", "-180.0", ".5", "5.", "-.25", "0013.361389", "-85.05112878", "86",
+           "1.5e1", "180.1", "00000000000000000001", "13.3613890000000000000000001")  # fmt: skip
+WRITTEN = (*NUMBERS, "-", ".", "", "1-2", "1.2.3", "nan", "1_0", " 1")
+
+
+@pytest.mark.parametrize("longitude", WRITTEN)
+def test_a_lone_place_is_read_as_one_beside_options_is(longitude: str) -> None:
+    shard = Driver()
+    for latitude in WRITTEN:
+        alone = shard.run("GEOADD", "alone", longitude, latitude, "m")
+        beside = shard.run("GEOADD", "beside", "NX", longitude, latitude, "m")
+        assert alone == beside
+        assert shard.run("ZSCORE", "alone", "m") == shard.run("ZSCORE", "beside", "m")
+        shard.run("DEL", "alone", "beside")
+
+
 def test_coordinates_are_printed_without_an_exponent(sicily: Driver) -> None:
     reply = sicily.run("GEOPOS", "s", "Palermo")
     assert reply == [[DecimalReply(13.361389338970184), DecimalReply(38.1155563954963)]]
@@ -58,7 +74,7 @@ def test_a_place_comes_back_within_a_metre() -> None:
     rng = Random(2)
     for _ in range(500):
         point = (rng.random() * 360 - 180, rng.random() * 170 - 85)
-        found = point_of(float(score_of(point)))
+        found = point_of(float(score_of(*point)))
         assert distance(point, found) < 1
         assert len(text_of(found)) == 11
 
@@ -79,7 +95,7 @@ def test_squares_cover_every_circle() -> None:
                 middle[1] + (rng.random() * 2 - 1) * reach,
             )
             if circle.distance_within(point) is not None:
-                score = score_of(point)
+                score = score_of(*point)
                 assert any(low <= score < high for low, high in (one.scores for one in squares))
 
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from trimaran.cluster.settings import DEFAULTS
-from trimaran.node.data import sorted_order
+from trimaran.node.data import ordered_table, sorted_order
 from trimaran.node.data.keyspace import Keyspace
 from trimaran.node.data.sorted_set import SMALL_MAX, Pairs, SortedSet
 
@@ -96,6 +96,40 @@ def test_random_changes_keep_order_and_ranks(seed: int, names: int) -> None:
         if step % 300 == 0:
             _check(ours, model, rng)
     _check(ours, model, rng)
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("unordered_max", [0, 250, 1 << 14])
+def test_writes_that_nobody_reads_behind_keep_order_and_ranks(
+    unordered_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordered_table, "UNORDERED_MAX", unordered_max)
+    rng = Random(unordered_max)
+    ours, model = SortedSet(), Model()
+    for _ in range(12):
+        for _ in range(_number(rng, 600)):
+            member, score = b"m%d" % _number(rng, 900), float(_number(rng, 200))
+            if rng.random() < 0.8:
+                assert ours.put(member, score, DEFAULTS) == model.scores.get(member)
+                model.scores[member] = score
+            else:
+                assert ours.remove(member) == (model.scores.pop(member, None) is not None)
+        if rng.random() < 0.3:
+            other, ours = ours, ours.copy()
+            assert list(other.items()) == model.ordered()
+        _check(ours, model, rng)
+
+
+@pytest.mark.parametrize("count", [1000, ordered_table.UNORDERED_MAX + 1])
+def test_an_order_is_put_together_once_it_is_asked_for(count: int) -> None:
+    table = ordered_table.OrderedTable()
+    for number in range(count):
+        table.put(b"m%d" % number, float(-number))
+    assert table.has_order == (count > ordered_table.UNORDERED_MAX)
+    assert table.order().rank_of(0.0, b"m0") == count - 1
+    table.put(b"m0", float(-count))
+    assert table.has_order
+    assert table.order().rank_of(float(-count), b"m0") == 0
 
 
 @pytest.mark.usefixtures("_small_chunks")
@@ -244,7 +278,12 @@ def test_a_snapshot_holds_what_was_there_when_it_began() -> None:
 
 @pytest.mark.parametrize("count", [10, 1000, 20_000])
 @pytest.mark.parametrize("is_in_order", [True, False])
-def test_what_is_counted_is_near_what_is_used(count: int, is_in_order: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_what_is_counted_is_near_what_is_used(
+    count: int,
+    is_in_order: bool,  # noqa: FBT001
+    is_asked: bool,  # noqa: FBT001
+) -> None:
     numbers = list(range(count))
     if not is_in_order:
         Random(1).shuffle(numbers)
@@ -252,14 +291,21 @@ def test_what_is_counted_is_near_what_is_used(count: int, is_in_order: bool) -> 
     gc.collect()
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
+        before = _allocated_bytes()
         for _ in range(max(1, 20_000 // count)):
             ours = SortedSet()
             every.append(ours)
             for number in numbers:
                 ours.put(b"mem:%06d" % number, float(number), DEFAULTS)
+            if is_asked:  # So there is an order, which else may have been given up.
+                assert ours.rank(b"mem:000000") == 0
         gc.collect()
-        used = tracemalloc.get_traced_memory()[0] - before
+        used = _allocated_bytes() - before
     finally:
         tracemalloc.stop()
     assert sum(one.size_bytes for one in every) == pytest.approx(used, rel=0.15)
+
+
+def _allocated_bytes() -> int:
+    """Of all that was traced, as memory is given out."""
+    return sum([one.size + 15 & -16 for one in tracemalloc.take_snapshot().traces])

@@ -12,7 +12,7 @@ import pytest
 from trimaran.node.data import id_map, stream_parts
 from trimaran.node.data.id_map import IdMap, Owner
 from trimaran.node.data.keyspace import Keyspace
-from trimaran.node.data.stream import Stream, id_of
+from trimaran.node.data.stream import PART_MAX, Stream, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,12 @@ def _unpacked(ours: Stream) -> Stream:
     return copy
 
 
-@pytest.mark.parametrize("bounds", [(4096, 100), (200, 8), (0, 0), (1 << 20, 500), (90, 100)])
+LENGTHS = (1, 63, 64, 65, 125, 126, 127, 200, 4095, 4096, 5000)  # Of texts, where headers grow.
+
+
+@pytest.mark.parametrize(
+    "bounds", [(4096, 100), (200, 8), (0, 0), (1 << 20, 500), (90, 100), (60_000, 100)]
+)
 def test_one_field_is_added_as_several_are(bounds: tuple[int, int]) -> None:
     rng = Random(sum(bounds))
     one, other = Stream(), Stream()
@@ -97,8 +102,9 @@ def test_one_field_is_added_as_several_are(bounds: tuple[int, int]) -> None:
         if rng.random() < 0.01:
             id_ = one.last_id + (1 << 72)
         field = b"f%d" % (rng.random() < 0.02)
-        value = [b"", b"12", b"-7x", b"x" * _number(rng, 90), b"word"][_number(rng, 5)]
-        one.append_one(id_, field, value, *bounds)
+        long = b"x" * LENGTHS[_number(rng, len(LENGTHS))]
+        value = [b"", b"12", b"-7x", b"x" * _number(rng, 90), b"word", long][_number(rng, 6)]
+        one.append_one(id_, (id_ >> 64, id_ & PART_MAX), field, value, *bounds)
         other.append(id_, [field, value], *bounds)
         if rng.random() < 0.01:
             one, other = one.copy(), other.copy()
