@@ -39,6 +39,8 @@ EXPIRE_EVERY_NS = 20_000_000
 EXPIRY_WAIT_NS = 100_000_000
 FREE_NS = 2_000_000  # Of a tick, for what was removed and is large,
 FREE_PIECES_MAX = 4_096  # and so many pieces of it at most.
+# What comes so long after a turn is likely to come alone: for it there is a turn at once.
+LONE_NS = 300_000
 SLICE_NS = 2_000_000  # Of applying entries and serving reads, before others have their turn.
 
 _log = logging.getLogger(__name__)
@@ -107,7 +109,8 @@ class Engine:
         self._up: dict[NodeId, None] = {}  # Peers whose streams are live.
         self._dirty: dict[ShardId, Shard] = {}
         self._behind: dict[ShardId, Shard] = {}  # What they have to do is too long for a turn.
-        self._unhurried: dict[ShardId, Shard] = {}  # They apply when what is to be said was said.
+        self._unhurried: dict[ShardId, Shard] = {}  # They apply when what is to be said was said,
+        self._at_ticks: dict[ShardId, Shard] = {}  # and these when heartbeats are answered, too.
         self._slice = Slice(clock.now_ns)  # One for all shards.
         self._with_inbox: dict[ShardId, Shard] = {}
         self._with_reads: dict[ShardId, Shard] = {}
@@ -124,6 +127,8 @@ class Engine:
         self._has_more_due = False  # and there will be more.
         self._expired_last = ShardId(0)
         self._is_scheduled = False
+        self._turned_ns = clock.now_ns()
+        self._sends_entries = False  # With the flush of this turn.
         self._gate_armed_ns = NOT_ARMED
         self._writing: _Save | None = None
         self._write_began_ns = 0
@@ -137,6 +142,7 @@ class Engine:
 
     def add(self, shard: Shard) -> None:
         self.shards[shard.id] = shard
+        shard.making.aside = partial(self._run_aside, shard)
         now = self._clock.now_ns()
         for node in self._up:  # At a founding they are there before the replicas are.
             shard.core.reachable(node, now)
@@ -178,7 +184,10 @@ class Engine:
                 self.counters.messages_in += 1
                 shard.core.receive(message, self._clock.now_ns())
                 self._dirty[shard_id] = shard
-        self.wake()
+        if self._clock.now_ns() - self._turned_ns > LONE_NS and not self._is_scheduled:
+            self._turn()
+        else:
+            self.wake()
 
     def _is_full(self, shard: Shard, message: Message) -> bool:
         """A halted replica takes no snapshot, so its log only grows: it still votes, and vouches
@@ -263,10 +272,19 @@ class Engine:
         self._propose()
         self._start_reads()
         self._drain()
-        self._write()
         self._transport.flush(lazily=is_tick)
+        if self._sends_entries:
+            # They leave first: followers take longer to have them on disk than we do.
+            self._sends_entries = False
+            self._runtime.call_soon(self._write)
+        else:
+            self._write()
+        if is_tick and self._at_ticks:
+            self._unhurried.update(self._at_ticks)
+            self._at_ticks.clear()
         if self._unhurried and (self._writing is None or is_tick):
             self._apply_unhurried()
+        self._turned_ns = self._clock.now_ns()
 
     def _drain(self) -> None:
         while self._dirty:
@@ -290,8 +308,10 @@ class Engine:
             shard.commit(ready.committed)
             if shard.is_leader:
                 self._apply(shard)
-            else:
+            elif ready.entries:
                 self._unhurried[shard.id] = shard
+            else:
+                self._at_ticks[shard.id] = shard
         if shard.has_passed_reads:
             self._serve(shard)
         if ready.reads_failed:
@@ -313,7 +333,12 @@ class Engine:
 
     def _apply_unhurried(self) -> None:
         """Nobody waits for what a follower applies: the leader, and through it a client, waits for
-        its acknowledgement. So it applies when that has left, or while there is nothing to save."""
+        its acknowledgement. So it applies when that has left, or while there is nothing to save.
+
+        What only a heartbeat has told it waits for the tick with which that is answered: applying
+        may take a second, and the leader may just have stood still as long itself, for the same
+        entry. Together that must not look as if a majority were silent.
+        """
         for shard in self._unhurried.values():
             self._note_behind(shard)
         self._unhurried.clear()
@@ -329,6 +354,15 @@ class Engine:
             if not self._behind:
                 self._runtime.call_soon(self._catch_up)
             self._behind[shard.id] = shard
+
+    def _run_aside(self, shard: Shard, work: Callable[[], None], done: Callable[[], None]) -> None:
+        """Something that a shard cannot apply without, and that takes long."""
+
+        def ended(_: None) -> None:
+            done()
+            self._note_behind(shard)
+
+        self._runtime.run_aside(work, ended)
 
     def _catch_up(self) -> None:
         """A slice for what did not fit into a turn, half of it for entries and half for reads: a
@@ -374,6 +408,7 @@ class Engine:
             self.snapshotting.send(shard, node, message)
         else:
             self._transport.send(node, shard.id, message)
+            self._sends_entries |= isinstance(message, AppendEntries)
 
     # --- Expiry: the leader names what is due, in the log (correctness A2).
 

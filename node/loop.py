@@ -1,8 +1,9 @@
 """The engine's Runtime in production: the event loop, and one thread each for log and snapshots.
 
 The threads exist because pwrite and fdatasync give up the GIL: while a batch is being synced the
-loop receives, sends and applies. Whatever fails in a thread stops the process (correctness L8): a
-result never gets lost in an executor's future that nobody awaits.
+loop receives, sends and applies. A third one, for what computes long, gives it up every 5 ms, as
+any thread does: the loop goes on beside it, slower. Whatever fails in a thread stops the process
+(correctness L8): a result never gets lost in an executor's future that nobody awaits.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class LoopRuntime:
         self._has_failed = False
         self._log = _Worker("log", loop, self._fail)
         self._bulk = _Worker("bulk", loop, self._fail)
+        self._aside = _Worker("aside", loop, self._fail)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(self._run, callback)
@@ -77,6 +79,9 @@ class LoopRuntime:
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         self._bulk.run(work, partial(self._run, done))
+
+    def run_aside(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        self._aside.run(work, partial(self._run, done))
 
     def _run(self, callback: Callable[..., None], *result: Any) -> None:
         if self._has_failed:
@@ -91,6 +96,7 @@ class LoopRuntime:
         self._tell(error)
 
     def close(self) -> None:
-        """Wait for both threads; what they were given is done then."""
+        """Wait for the threads; what they were given is done then."""
         self._log.close()
         self._bulk.close()
+        self._aside.close()

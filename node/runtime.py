@@ -31,6 +31,9 @@ class Runtime(Protocol):
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """The same on the thread for snapshots, so that they do not delay the log."""
 
+    def run_aside(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """The same on a thread that only computes: what would stop the loop for too long."""
+
 
 class Transport(Protocol):
     """What carries messages to other nodes; they may be lost, never changed."""

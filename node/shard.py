@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from ..cluster.settings import unpack_settings
 from ..proto.reply import NULL_ARRAY, OK, ErrorReply, Reply
 from .commands.context import Context
+from .commands.dumping import LONG_BYTES
 from .data.entry import EntryData, pack_entry, read_entry
 from .data.keyspace import ExpiryPending, Keyspace, KeyspaceCut
 from .data.sessions import Lookup
@@ -31,6 +32,7 @@ from .errors import (
 from .evicting import Pressure, when_full
 from .expiring import bounded, expiry
 from .inbox import Inbox, records_of
+from .making import Making
 from .proposals import Proposals, Proposed
 from .raft.types import Entry, EntryKind, NodeId, Role, SnapshotMeta
 from .reads import Reads
@@ -105,6 +107,7 @@ class Shard:
         self._reads = Reads()
         self._committed: deque[Entry] = deque()  # Handed out by the core and not yet applied.
         self._half_applied: Generator[None] | None = None  # What is left of an entry.
+        self.making = Making()  # What its commands need first.
         self._applied_term = 0  # Of the last entry applied.
         self._half_served: Generator[None] | None = None  # What is left of a request that reads.
         self._quota = 0  # Commands that may run before the slice is looked at again.
@@ -433,7 +436,7 @@ class Shard:
     @property
     def is_behind(self) -> bool:
         """Whether there is something left that only waits for its slice."""
-        applies = self._committed or self._half_applied
+        applies = (self._committed or self._half_applied) and not self.making.is_running
         return bool(applies or self._reads.due or self._half_served)
 
     @property
@@ -445,6 +448,8 @@ class Shard:
         """Run committed entries in order and answer whose they are, until the slice is over: it
         ends between any two commands. An unexpected exception halts this replica (A4)."""
         self._now_ns = now_ns
+        if self.making.is_running:
+            return
         self._quota = piece.take()
         while self._quota > 0:
             work, self._half_applied = self._half_applied, None
@@ -455,6 +460,9 @@ class Shard:
                 work = self._steps(self._committed.popleft())
             if next(work, DONE) is not DONE:
                 self._half_applied = work
+                if self.making.is_running:
+                    piece.leave()
+                    break
             elif self.between_entries is not None:
                 then, self.between_entries = self.between_entries, None
                 then()
@@ -490,13 +498,20 @@ class Shard:
                 context = Context(0, now_ms, data.seed, unpack_settings(data.settings))
                 self.keys.on_expired = context.expired
                 commands, left = iter(data.commands), len(data.commands)
+                is_long = len(entry.data) > LONG_BYTES
                 while left > 0:
                     if self._quota <= 0:
                         yield
                     count = min(self._quota, left)
                     self._quota -= count
                     left -= count
-                    self._run(islice(commands, count) if left else commands, context, replies)
+                    some = islice(commands, count) if left else commands
+                    if is_long:
+                        listed = list(some)
+                        some = iter(listed)
+                        if self.making.begin(listed, context):
+                            yield
+                    self._run(some, context, replies)
                 assert len(replies) == len(data.commands), "the entry is cut off"
             except Exception as error:  # noqa: BLE001 - A4: loud, and only this replica.
                 self._halt(error)

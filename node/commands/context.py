@@ -51,7 +51,7 @@ class Publication(NamedTuple):
 class Context:
     """The same on every replica. One serves all commands of an entry; `db` is set for each."""
 
-    __slots__ = ("_rng", "_seed", "db", "events", "is_full", "now_ms", "publications",
+    __slots__ = ("_rng", "_seed", "db", "events", "is_full", "made", "now_ms", "publications",
                  "published", "settings")  # fmt: skip
 
     def __init__(self, db: int, now_ms: int, seed: int, settings: Settings = DEFAULTS) -> None:
@@ -69,8 +69,18 @@ class Context:
         # are sent by the node that proposed the entry, and by no other (correctness A7).
         self.publications: list[Publication] = []
         self.published: list[tuple[int, list[Publication]]] = []  # Those, by their command's place.
+        # Payloads, and the values that were made of them already (`making.py`).
+        self.made: list[tuple[bytes, object]] = []
         self._seed = seed
         self._rng: Random | None = None
+
+    def take_made(self, payload: bytes) -> object | None:
+        """The value of that payload, if it was made already; it is given once."""
+        for place, (one, value) in enumerate(self.made):
+            if one is payload:
+                del self.made[place]
+                return value
+        return None
 
     def notify(self, kind: str, event: str, key: bytes, db: int | None = None) -> None:
         """Say what happened to a key, as Redis names it; `kind` is a letter of

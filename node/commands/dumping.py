@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ..request import Args
     from .context import Context
 
+# A payload of that size may take long enough to read that nobody should wait for it: it is read
+# aside (`making.py`). A million entries of a stream, the slowest of all, take half a second a MiB.
+LONG_BYTES = 32 << 10
+
+RESTORES = frozenset((b"RESTORE", b"RESTORE-ASKING"))
+
 _FREQUENCY_MAX = 255
 _WRONG_FOOTER = "DUMP payload version or checksum are wrong"
 _MALFORMED = "Bad data format"
@@ -42,7 +48,9 @@ def restore_(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     time_ms = int_argument(args[2])
     if time_ms < 0:
         raise CommandError("Invalid TTL value, must be >= 0")
-    value = _value_of(args[3], ctx.settings)
+    value = ctx.take_made(args[3])
+    if value is None:
+        value = value_of(args[3], ctx.settings)
     if time_ms and not is_absolute:
         time_ms += ctx.now_ms
     # In Redis what is more than 64 bits is a number below 0.
@@ -66,7 +74,7 @@ def vet_restore(args: list[bytes]) -> None:
     """Before a RESTORE can get into a log: read its payload here (correctness A4). One that cannot
     be read gives way to one that is harmless and answered in the same way."""
     try:
-        _value_of(args[3], DEFAULTS)
+        value_of(args[3], DEFAULTS)
     except CommandError as error:
         if error.text == _WRONG_FOOTER:
             args[3] = b""
@@ -105,7 +113,14 @@ def _check_use(option: bytes, number: int) -> None:
         raise CommandError("Invalid FREQ value, must be >= 0 and <= 255")
 
 
-def _value_of(payload: bytes, settings: Settings) -> object:
+def is_long(args: Args) -> bool:
+    """Whether one of RESTORES carries a payload that takes long to read."""
+    return len(args) > 3 and len(args[3]) >= LONG_BYTES
+
+
+def value_of(payload: bytes, settings: Settings) -> object:
+    """The value of a payload, whatever it is; raises CommandError. It depends on nothing else, and
+    touches nothing else: it may be asked for in a thread."""
     try:
         check_footer(payload)
         return restore(payload, settings)

@@ -29,6 +29,7 @@ from .routes import ROUTES, SecurityBreach, find
 from .sockets import address_of, keep_alive
 from .subcommands import Later
 from .transactions import UNQUEUED, Transaction
+from .vetting import INTERNAL_ERROR, is_vetted
 
 if TYPE_CHECKING:
     from ...cluster.slots import ShardId
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMMAND_COST = 128  # What a waiting command costs beside its bytes, about.
-INTERNAL_ERROR = ErrorReply("ERR", "internal error: the node's log tells more")
 TOO_MANY_CLIENTS = ErrorReply("ERR", "max number of clients reached")
 
 
@@ -257,8 +257,8 @@ class Connection(Client, asyncio.Protocol):
         route.check_arity(args)
         if route.handler is None:
             args[0] = route.name
-            if route.vet is not None:
-                route.vet(args)
+            if not is_vetted(self, route, args, slot, cost):
+                return STARTED
             later = blocking(self, route, args) if route.is_barrier else None
             if later is None:
                 self.door.dispatch(self, slot, route, args, cost)

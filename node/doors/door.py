@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .acl_log import AccessLog
 from .blocked import Blockers
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .backend import DoorLimits, NodeControl, NodeFacts, Router
     from .client import Client
     from .routes import Route
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +102,7 @@ class Clients:
         self.password: Password = Password()
         self.access_log: AccessLog = AccessLog()
         self.is_loading = False  # There is no node yet (`loading.py`).
+        self.thread = ThreadPoolExecutor(1, "aside")  # One: it competes with the loop.
 
     def add(self, client: Client) -> bool:
         """Give it its id; False when there are `clients_max` already."""
@@ -222,6 +226,14 @@ class Door:
         call_soon = self._call_soon
         assert call_soon is not None, "a client without a listener"
         call_soon(callback)
+
+    def run_aside(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Run `work`, which raises nothing, in a thread, then `done(result)` on the loop."""
+        if self._loop is None:
+            done(work())
+            return
+        running = self._loop.run_in_executor(self.clients.thread, work)
+        running.add_done_callback(lambda ended: done(ended.result()))
 
     def schedule(self, client: Connection) -> None:
         """Have `client.turn()` called soon, with all others that want it, in one go."""

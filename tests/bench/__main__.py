@@ -152,9 +152,10 @@ def _pauses(directory: Path, options: argparse.Namespace) -> str:
     words = pauses.Words(options.elements // (100 if options.quick else 1))
     stretches = pauses.in_process(words, options.commands)
     with Processes() as processes:
-        fsync = ("--fsync", options.fsync)
+        # How long commands take is measured: on a slow machine none of them is to be given up.
+        flags = ("--fsync", options.fsync, "--command-timeout-ms", "60000")
         cluster = Cluster(
-            processes, directory / "ours", rng=random.Random(), size=SIZE, options=fsync
+            processes, directory / "ours", rng=random.Random(), size=SIZE, options=flags
         )
         cluster.wait_settled()
         noticed = pauses_cluster.in_cluster(cluster, words, options.commands)

@@ -332,10 +332,20 @@ def _is_wanted(name: str, wanted: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """By others in a cluster."""
+    """Of a command in a cluster."""
 
-    ping_ms: float
+    took_ms: float  # Until it was answered.
+    leader_ms: float  # The longest PING of others at the node that carried it out,
+    follower_ms: float  # and at any other.
     has_elected: bool  # Some shard got a new leader meanwhile.
+    error: str = ""  # How it was answered, if not well.
+
+    def __str__(self) -> str:
+        election = "an election" if self.has_elected else "no election"
+        return (
+            f"answered after {self.took_ms:.0f} ms, PING {self.leader_ms:.0f} ms at the leader,"
+            f" {self.follower_ms:.0f} ms at a follower, {election} {self.error}".rstrip()
+        )
 
 
 def table(size: int, stretches: dict[str, float], noticed: dict[str, Noticed]) -> str:
@@ -343,12 +353,17 @@ def table(size: int, stretches: dict[str, float], noticed: dict[str, Noticed]) -
     lines = [
         f"Values of {size:,} elements. Best of {ROUNDS} in the process; in the cluster once.",
         "",
-        "| command | one stretch, ms of CPU | longest PING beside it, ms | election |",
-        "| --- | ---: | ---: | --- |",
+        "| command | one stretch, ms of CPU | answered after, ms | PING at the leader, ms"
+        " | PING at a follower, ms | election |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, took_ms in stretches.items():
-        seen = noticed.get(name)
-        ping = "" if seen is None else f"{seen.ping_ms:.0f}"
-        elected = "" if seen is None else "yes" if seen.has_elected else "no"
-        lines.append(f"| {name} | {took_ms:.1f} | {ping} | {elected} |")
+        lines.append(f"| {name} | {took_ms:.1f} | {_cells(noticed.get(name))} |")
     return "\n".join(lines)
+
+
+def _cells(seen: Noticed | None) -> str:
+    if seen is None:
+        return " | | | "
+    election = f"{'yes' if seen.has_elected else 'no'} {seen.error}".rstrip()
+    return f"{seen.took_ms:.0f} | {seen.leader_ms:.0f} | {seen.follower_ms:.0f} | {election}"

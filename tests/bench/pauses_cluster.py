@@ -1,18 +1,21 @@
-"""What others notice of a long command in a cluster of three nodes: the longest PING of another
-client of the node that leads the key, and whether any shard got a new leader meanwhile.
+"""What others notice of a long command in a cluster of three nodes: the longest PING of other
+clients, at the node that leads the key and at the others, and whether any shard got a new leader.
 
-Read `pauses.py` first: the commands are the same. Both clients are threads of this process, which
-do hardly anything but wait for their sockets.
+Read `pauses.py` first: the commands are the same. All clients are threads of this process, which
+do hardly anything but wait for their sockets. A command is measured only when what prepared it was
+carried out by all three and shards have kept their leaders since: all that is seen is its own.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..chaos.cluster import LEADERS_REST_S
 from .pauses import (
     DATABASE,
     KEYS_DATABASE,
@@ -33,6 +36,8 @@ RECEIVED: Final = 1 << 20  # Bytes at a time.
 PAUSE_S: Final = 0.001  # Between two PINGs.
 REST_S: Final = 1.5  # Behind a command: what it leaves to be done is noticed by others, too.
 ANSWER_S_MAX: Final = 120.0
+SETTLE_S_MAX: Final = 60.0
+TRIES_MAX: Final = 5  # Of what prepares a command; the leader may be another one by then.
 MARK: Final = b"the end of the reply"
 
 
@@ -95,7 +100,7 @@ def in_cluster(cluster: Cluster, words: Words, wanted: Sequence[str] = ()) -> di
     found: dict[str, Noticed] = {}
     for case in chosen(wanted):
         found[case.name] = _noticed(cluster, words, case)
-        print(f"{case.name}: {found[case.name]}", flush=True)
+        print(f"{case.name}: {found[case.name]}, load {os.getloadavg()[0]:.1f}", flush=True)
     return found
 
 
@@ -105,8 +110,11 @@ def _client(cluster: Cluster, db: int) -> _Client:
 
 
 def _port(cluster: Cluster, db: int) -> int:
-    leader = cluster.leader_of(cluster.shard_of_database(db))
-    return cluster.nodes[leader].any_key_port
+    return cluster.nodes[_leader(cluster, db)].any_key_port
+
+
+def _leader(cluster: Cluster, db: int) -> str:
+    return cluster.leader_of(cluster.shard_of_database(db))
 
 
 def _fill(client: _Client, commands: Iterable[list[bytes]]) -> None:
@@ -121,26 +129,69 @@ def _fill(client: _Client, commands: Iterable[list[bytes]]) -> None:
 
 
 def _noticed(cluster: Cluster, words: Words, case: Case) -> Noticed:
-    client = _client(cluster, case.db)
     if case.spoils:
-        client.ask(words.fresh(case.spoils))
+        _have_done(cluster, case.db, words.fresh(case.spoils))
     if case.before:
-        client.ask(words.of(case.before))
-    time.sleep(REST_S)
+        _have_done(cluster, case.db, words.of(case.before))
+    _settle(cluster)
     terms = cluster.terms()
-    probe = _Probe(_port(cluster, case.db))
-    probe.start()
+    leader = _leader(cluster, case.db)
+    client = _client(cluster, case.db)
+    probes = {name: _Probe(node.any_key_port) for name, node in cluster.nodes.items()}
+    for probe in probes.values():
+        probe.start()
+    began = time.perf_counter()
     answer = client.ask(words.of(case.command))
+    took_s = time.perf_counter() - began
     time.sleep(REST_S)
-    probe.end()
-    after = cluster.terms()
-    if answer.startswith(b"-") and not case.command.startswith("EVAL"):
+    for probe in probes.values():
+        probe.end()
+    client.close()
+    _settle(cluster)
+    has_elected = cluster.terms() != terms
+    at_leader_s = probes.pop(leader).longest_s
+    at_follower_s = max(probe.longest_s for probe in probes.values())
+    for key in (SCRATCH, b"other"):
+        _have_done(cluster, DATABASE, [b"DEL", key])
+    error = answer[1:].split()[0].decode() if answer.startswith(b"-") else ""
+    if error and error != "UNCERTAIN" and not case.command.startswith("EVAL"):
         raise RuntimeError(f"{case.name}: {answer!r}")
-    client.close()
-    client = _client(cluster, DATABASE)
-    client.ask([b"DEL", SCRATCH], [b"DEL", b"other"])
-    client.close()
-    return Noticed(probe.longest_s * 1000, after != terms)
+    return Noticed(took_s * 1000, at_leader_s * 1000, at_follower_s * 1000, has_elected, error)
+
+
+def _have_done(cluster: Cluster, db: int, args: Sequence[bytes]) -> None:
+    """Have a command carried out that may be carried out twice."""
+    answer = b""
+    for _ in range(TRIES_MAX):
+        client = _client(cluster, db)
+        answer = client.ask(args)
+        client.close()
+        if not answer.startswith((b"-UNCERTAIN", b"-CLUSTERDOWN")):
+            break
+        _settle(cluster)
+    if answer.startswith(b"-"):
+        raise RuntimeError(f"{args[0]!r}: {answer!r}")
+
+
+def _settle(cluster: Cluster) -> None:
+    """Wait until all three have applied all there is, and leaders have stopped moving to where
+    they are preferred."""
+    seen: object = None
+    since = time.monotonic()
+
+    def has_settled() -> bool:
+        nonlocal seen, since
+        statuses = cluster.statuses()
+        now = [
+            sorted((str(one.shard), one.term, one.applied_index) for one in status.shards)
+            for status in statuses
+        ]
+        is_alike = len(now) == len(cluster.nodes) and all(one == now[0] for one in now)
+        if not is_alike or now != seen:
+            seen, since = now, time.monotonic()
+        return is_alike and time.monotonic() - since > LEADERS_REST_S
+
+    cluster.wait(has_settled, "the nodes do not settle", SETTLE_S_MAX)
 
 
 def _resp(args: Sequence[bytes]) -> bytes:

@@ -77,6 +77,11 @@ class SimRuntime:
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         self._begin(self._bulk_queue, _Work(work, done))
 
+    def run_aside(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Nothing of it is on any disk: what a process that dies was at is simply lost."""
+        takes_ns = self._rng.randrange(MS // 10, 3 * MS)
+        self._schedule.after(takes_ns, lambda: self.run(lambda: done(work())))
+
     def unfinished(self) -> list[Callable[[], Any]]:
         """What both threads were at when the process died."""
         return [queue[0].run for queue in (self._log_queue, self._bulk_queue) if queue]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Of a shard's `_run`, whatever it is given.
 
 import pytest
 
@@ -171,6 +172,40 @@ def test_a_follower_applies_what_is_committed_when_it_has_acknowledged_what_is_n
     rig.run(40 * MS)  # But a disk that takes long holds nothing up.
     assert follower.core.saved_index < follower.core.last.index
     assert follower.applied_index == committed
+
+
+def stand_still(rig: Rig, time_ns: int, command: bytes) -> None:
+    """From now on applying `command` takes so long, at every node."""
+
+    def slowly(name: str, run: Callable[..., None], commands: Iterable[Any], *more: Any) -> None:
+        listed = list(commands)
+        run(listed, *more)
+        if any(record[-1][0] == command for record in listed):
+            rig.cluster.pause(NodeId(name), time_ns)
+
+    for name in rig.machines:
+        shard = rig.shard(name)
+        shard._run = partial(slowly, name, shard._run)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("offset_ns", range(0, 100 * MS, 10 * MS))
+def test_what_stops_the_leader_and_then_its_followers_as_long_costs_no_election(
+    offset_ns: int,
+) -> None:
+    rig = Rig(3, 2, seed=1 + offset_ns // MS).settle()
+    rig.run(offset_ns)  # In between two heartbeats.
+    leader = rig.leader()
+    assert leader is not None
+    terms = [rig.shard(name, number).core.term for name in rig.machines for number in (0, 1)]
+    stand_still(rig, 400 * MS, b"APPEND")  # Of an election time-out of 600.
+    assert rig.do(leader, "APPEND k x") == [1]
+    rig.run(3 * SECOND)
+    assert {rig.shard(name).applied_index for name in rig.machines} == {
+        rig.shard(leader).applied_index
+    }
+    assert terms == [
+        rig.shard(name, number).core.term for name in rig.machines for number in (0, 1)
+    ]
 
 
 def test_an_engine_with_nothing_to_do_but_wait_does_not_spin() -> None:

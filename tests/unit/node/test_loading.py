@@ -48,6 +48,9 @@ class Idle:
     def run_bulk(self, work: Callable[[], object], done: Callable[..., None]) -> None:
         self.asked += 1
 
+    def run_aside(self, work: Callable[[], object], done: Callable[..., None]) -> None:
+        self.asked += 1
+
 
 class Stored:
     """The disk of a node that was killed, with snapshots and a log behind them."""

@@ -30,9 +30,13 @@ def explode_with(_: None) -> None:
         lambda runtime: runtime.call_later(1, explode),
         lambda runtime: runtime.run_log(explode, ignore),
         lambda runtime: runtime.run_bulk(explode, ignore),
+        lambda runtime: runtime.run_aside(explode, ignore),
         lambda runtime: runtime.run_log(lambda: None, explode_with),
     ],
-    ids=["soon", "later", "in the log's thread", "in the bulk thread", "in what follows a write"],
+    ids=[
+        *("soon", "later", "in the log's thread", "in the bulk thread", "in the one aside"),
+        "in what follows a write",
+    ],
 )
 async def test_an_exception_anywhere_fails_the_process_and_no_callback_runs_after_it(
     begin: Callable[[LoopRuntime], None],
