@@ -65,6 +65,9 @@ def sadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def _add_new(keys: Keyspace, key: bytes, members: Sequence[bytes], ctx: Context) -> int:
     """A set of these, of which there is at least one; how many different ones they are."""
+    if len(members) == 1:
+        keys.put(key, SetValue.of_one(members[0], ctx.settings))
+        return 1
     value = SetValue()
     value.expect(members[0], len(members), ctx.settings)
     value.insert(members[0], ctx.settings)

@@ -68,6 +68,19 @@ class SetValue:
         return value
 
     @classmethod
+    def of_one(cls, member: bytes, settings: Settings) -> SetValue:
+        """A new one of one member, as most begin."""
+        value = cls()
+        length = len(member)
+        is_short = length <= min(settings.set_max_listpack_value, ROW_MEMBER_BYTES_MAX)
+        if is_short and settings.set_max_listpack_entries > 0 and parse_int(member) is None:
+            value._held = b"".join((_BYTES[1], HEADERS[length], member))
+        else:
+            value.expect(member, 1, settings)
+            value.insert(member, settings)
+        return value
+
+    @classmethod
     def of_table(cls, table: Table[None]) -> SetValue:
         """One that Redis keeps as a table, too."""
         value = cls()
