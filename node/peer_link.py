@@ -20,7 +20,7 @@ from ..proto.reply import ErrorReply, Reply, size_of_reply
 from .errors import NotLeader, OutcomeUnknown, Overloaded, Unavailable
 from .peer_stream import PeerStream, Refused, StreamBroken
 from .pieces import CUT_BYTES, PIECE_BYTES, Cutting, Whole
-from .raft.types import AppendEntries, HeartbeatReply, Message, NodeId
+from .raft.types import AppendEntries, AppendReply, HeartbeatReply, Message, NodeId
 from .request import Answer, Done, Forward, NotApplied, Unknown
 from .wire import (
     MESSAGE_BYTES,
@@ -190,7 +190,7 @@ class Link:
             self._append_bytes += size
             if not message.is_patient or self._append_bytes > PATIENT_BYTES_MAX:
                 self._hurries_appends = True
-        elif isinstance(message, HeartbeatReply) and not message.is_urgent:
+        elif _is_patient(message):
             self._patient.append((shard, message))
         else:
             self._control.append((shard, message))
@@ -549,6 +549,16 @@ def _without_large(answer: Answer, bytes_max: int) -> Answer:
         replies.append(reply if fits else TOO_LARGE)
         size += cost if fits else MESSAGE_BYTES
     return Answer(answer.id, Done(replies))
+
+
+def _is_patient(message: Message) -> bool:
+    """Whether this alone, which answers somebody, is no reason to send."""
+    match message:
+        case HeartbeatReply(is_urgent=is_urgent):
+            return not is_urgent
+        case AppendReply(is_patient=is_patient):
+            return is_patient
+    return False
 
 
 def _is_cut(queued: _Forward | _Answer | _Append) -> bool:

@@ -113,6 +113,7 @@ def _put_append(to: pb.AppendEntries, message: AppendEntries, apart_bytes: int) 
     to.previous_term = message.previous.term
     to.previous_index = message.previous.index
     to.commit_index = message.commit_index
+    to.is_patient = message.is_patient
     add = to.entries.add
     for entry in message.entries:
         if len(entry.data) > apart_bytes:
@@ -171,6 +172,7 @@ def take_message(source: pb.ShardMessage, apart: deque[bytes] | None = None) -> 
                 EntryId(append.previous_term, append.previous_index),
                 tuple([_take_entry(entry, apart) for entry in append.entries]),
                 append.commit_index,
+                append.is_patient,
             )
         case "append_reply":
             reply = source.append_reply

@@ -213,16 +213,18 @@ class Entry(_message.Message):
     def __init__(self, term: _Optional[int] = ..., index: _Optional[int] = ..., kind: _Optional[int] = ..., data: _Optional[bytes] = ..., is_apart: bool = ...) -> None: ...
 
 class AppendEntries(_message.Message):
-    __slots__ = ("previous_term", "previous_index", "commit_index", "entries")
+    __slots__ = ("previous_term", "previous_index", "commit_index", "entries", "is_patient")
     PREVIOUS_TERM_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_INDEX_FIELD_NUMBER: _ClassVar[int]
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    IS_PATIENT_FIELD_NUMBER: _ClassVar[int]
     previous_term: int
     previous_index: int
     commit_index: int
     entries: _containers.RepeatedCompositeFieldContainer[Entry]
-    def __init__(self, previous_term: _Optional[int] = ..., previous_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+    is_patient: bool
+    def __init__(self, previous_term: _Optional[int] = ..., previous_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., is_patient: bool = ...) -> None: ...
 
 class AppendReply(_message.Message):
     __slots__ = ("is_success", "match_index", "rejected_index", "conflict_term", "conflict_index")

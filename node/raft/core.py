@@ -559,7 +559,9 @@ class RaftCore:
             return  # The log is about to begin anew; the leader asks again (L6).
         match_index = accept(self._log, self._saves, message)
         if match_index is not None:
-            self._out.acknowledge(message.source, self._term, match_index)
+            self._out.acknowledge(
+                message.source, self._term, match_index, is_patient=message.is_patient
+            )
         else:
             previous = message.previous
             hint = self._log.before(previous.index, previous.term)

@@ -45,7 +45,9 @@ class Outbox:
         """Send when it is true on disk: a vote, a request for one, an acknowledgement."""
         self._after_sync.append(message)
 
-    def acknowledge(self, target: ReplicaId, term: int, match_index: int) -> None:
+    def acknowledge(
+        self, target: ReplicaId, term: int, match_index: int, *, is_patient: bool = False
+    ) -> None:
         """Promise that our log is on disk up to `match_index`."""
         self.promise(
             AppendReply(
@@ -56,6 +58,7 @@ class Outbox:
                 match_index=match_index,
                 rejected_index=0,
                 conflict=ZERO,
+                is_patient=is_patient,
             )
         )
 

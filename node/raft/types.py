@@ -125,7 +125,7 @@ class AppendEntries:
     previous: EntryId
     entries: tuple[Entry, ...]
     commit_index: int
-    # It may ride on the next message (`thrift.py`). Not sent along: its sender alone minds.
+    # It may ride on the next message, and so may its acknowledgement (`thrift.py`).
     is_patient: bool = field(default=False, compare=False)
 
 
@@ -140,6 +140,9 @@ class AppendReply:
     match_index: int  # Success: the follower's log, on disk, equals the leader's up to here.
     rejected_index: int  # Failure: the `previous.index` that did not fit.
     conflict: EntryId  # Failure: a place (term, index) at or before which the logs may agree.
+    is_patient: bool = field(
+        default=False, compare=False
+    )  # Not sent along: its sender alone minds.
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from trimaran.node.errors import NotLeader
 from trimaran.node.leaders import Leaders
-from trimaran.node.raft.types import AppendEntries, HeartbeatReply, InstallSnapshot, Message, NodeId
+from trimaran.node.raft.types import (
+    AppendEntries,
+    AppendReply,
+    HeartbeatReply,
+    InstallSnapshot,
+    Message,
+    NodeId,
+)
 from trimaran.node.request import Answer, NotApplied
 from trimaran.node.skew import ClockOffsets
 
@@ -68,7 +75,11 @@ class SimTransport:
         batch = self._batch(node)
         batch.messages.append((shard, message))
         match message:
-            case HeartbeatReply(is_urgent=False) | AppendEntries(is_patient=True):
+            case (
+                HeartbeatReply(is_urgent=False)
+                | AppendEntries(is_patient=True)
+                | AppendReply(is_patient=True)
+            ):
                 pass
             case _:
                 batch.is_lazy = False

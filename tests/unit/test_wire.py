@@ -172,6 +172,17 @@ def test_a_message_there_and_back_is_the_same(message: Message) -> None:
     assert take_message(back) == message
 
 
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_an_entry_says_whether_its_acknowledgement_may_wait(*, is_patient: bool) -> None:
+    entry = Entry(1, 2, EntryKind.COMMANDS, b"x")
+    there = pb.ShardMessage()
+    message = AppendEntries(ONE, TWO, 1, EntryId(1, 1), (entry,), 1, is_patient)
+    put_message(there, ShardId(5), message)
+    back = take_message(pb.ShardMessage.FromString(there.SerializeToString()))
+    assert isinstance(back, AppendEntries)
+    assert back.is_patient == is_patient
+
+
 def test_a_batch_is_the_bytes_it_was_in_the_first_release() -> None:
     assert batch().SerializeToString(deterministic=True) == bytes.fromhex(GOLDEN.read_text())
 

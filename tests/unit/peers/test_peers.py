@@ -14,7 +14,9 @@ from trimaran.node.errors import ConfigError, NotLeader
 from trimaran.node.peer_link import PATIENT_BYTES_MAX
 from trimaran.node.peer_server import PeerServer
 from trimaran.node.raft.types import (
+    ZERO,
     AppendEntries,
+    AppendReply,
     Entry,
     EntryId,
     EntryKind,
@@ -121,6 +123,20 @@ async def test_entries_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> Non
     one.peers.send(two.name, SHARD, replace(append(3), is_patient=True))
     one.peers.flush(lazily=True)
     await two.recorder.until(lambda: bool(two.recorder.messages))
+
+
+async def test_acknowledgements_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> None:
+    one, two = await rig.connected("n1", "n2")
+    reply = AppendReply(ONE, TWO, 1, True, 5, 0, ZERO, is_patient=True)  # noqa: FBT003
+    one.peers.send(two.name, SHARD, reply)
+    link = one.peers.links[two.name]
+    one.peers.flush()
+    assert not link._has_urgent
+    assert not link._sends_patient
+    one.peers.flush(lazily=True)
+    await two.recorder.until(lambda: messages_of(two) == [reply])
+    one.peers.send(two.name, SHARD, replace(reply, is_patient=False))
+    assert link._has_urgent
 
 
 async def test_entries_in_no_hurry_leave_when_there_are_many_bytes_of_them(rig: Rig) -> None:

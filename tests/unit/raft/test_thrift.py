@@ -8,9 +8,9 @@ import pytest
 
 from trimaran.node.raft.progress import Progress, State
 from trimaran.node.raft.thrift import ALIKE_NS, SLOW_NS, TRIAL_EVERY_NS, Thrift
-from trimaran.node.raft.types import AppendEntries, NodeId, ReplicaId
+from trimaran.node.raft.types import ZERO, AppendEntries, AppendReply, NodeId, ReplicaId
 
-from .replicas import MS, make_leader, matched, replica_ids, save
+from .replicas import MS, entries, make_core, make_leader, matched, replica_ids, save
 
 if TYPE_CHECKING:
     from trimaran.node.raft.core import RaftCore
@@ -116,6 +116,14 @@ def appends(core: RaftCore) -> dict[ReplicaId, bool]:
         for one in save(core)
         if isinstance(one, AppendEntries) and one.entries
     }
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_a_follower_is_in_no_hurry_with_what_was_in_none(*, is_patient: bool) -> None:
+    core = make_core(replica=2)
+    core.receive(AppendEntries(ONE, TWO, 1, ZERO, entries(1), 0, is_patient), MS)
+    (reply,) = [one for one in save(core) if isinstance(one, AppendReply)]
+    assert (reply.match_index, reply.is_patient) == (1, is_patient)
 
 
 def test_a_leader_marks_what_may_wait_and_commits_without_it() -> None:
