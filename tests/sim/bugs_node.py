@@ -442,7 +442,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "a session's command runs again",
         "A8",
-        "not linearizable|answered|published again",
+        # The bytes of a reply that is kept twice count twice, until they come from a snapshot.
+        "not linearizable|answered|published again|differ at index",
         patches=((Sessions, "lookup", _always_new),),
         first=1,
     ),
