@@ -9,11 +9,11 @@ the shard, do: else all followers stand still at the same time, and the leader c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .commands.dumping import RESTORES, is_long, value_of
-from .errors import CommandError
 
 if TYPE_CHECKING:
     from .commands.context import Context
@@ -47,9 +47,6 @@ class Making:
 
 def _make(commands: list[Args], context: Context) -> None:
     for args in commands:
-        try:
+        # What is wrong with it the handler will find, too: it answers, or is loud about it (A4).
+        with suppress(Exception):
             context.made.append((args[3], value_of(args[3], context.settings)))
-        except CommandError:
-            pass  # The handler will say so.
-        except Exception:  # noqa: BLE001 - the handler will meet it, too, and there it is loud (A4).
-            pass

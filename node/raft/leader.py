@@ -110,7 +110,7 @@ class Leadership:
         longest = STOOD_STILL_MAX * self._config.election_timeout_ns
         if self._config.heartbeat_interval_ns < late < longest:
             for follower in self.followers.values():
-                follower.heard_at += late
+                follower.heard_at = min(now, follower.heard_at + late)
 
     def is_active(self, follower: Progress, now: int) -> bool:
         return now - follower.heard_at < self._config.election_timeout_ns

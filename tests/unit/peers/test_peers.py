@@ -88,9 +88,18 @@ async def test_nothing_leaves_before_the_flush(rig: Rig) -> None:
     await two.recorder.until(lambda: bool(two.recorder.messages))
 
 
-async def test_patient_heartbeat_replies_wait_for_company_or_the_tick(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [
+        HeartbeatReply(ONE, TWO, 1, round=4, is_urgent=False),
+        AppendReply(ONE, TWO, 1, True, 5, 0, ZERO, is_patient=True),  # noqa: FBT003
+    ],
+    ids=lambda reply: type(reply).__name__,
+)
+async def test_patient_answers_wait_for_company_or_the_tick(
+    rig: Rig, reply: HeartbeatReply | AppendReply
+) -> None:
     one, two = await rig.connected("n1", "n2")
-    reply = HeartbeatReply(ONE, TWO, 1, round=4, is_urgent=False)
     one.peers.send(two.name, SHARD, reply)
     link = one.peers.links[two.name]
     one.peers.flush()
@@ -100,7 +109,7 @@ async def test_patient_heartbeat_replies_wait_for_company_or_the_tick(rig: Rig) 
     one.peers.flush(lazily=True)
     assert link._sends_patient
     await two.recorder.until(lambda: bool(two.recorder.messages))
-    one.peers.send(two.name, SHARD, replace(reply, round=5))
+    one.peers.send(two.name, SHARD, reply)
     one.peers.send(two.name, SHARD, VOTE)
     assert link._has_urgent
     one.peers.flush()
@@ -123,20 +132,6 @@ async def test_entries_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> Non
     one.peers.send(two.name, SHARD, replace(append(3), is_patient=True))
     one.peers.flush(lazily=True)
     await two.recorder.until(lambda: bool(two.recorder.messages))
-
-
-async def test_acknowledgements_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> None:
-    one, two = await rig.connected("n1", "n2")
-    reply = AppendReply(ONE, TWO, 1, True, 5, 0, ZERO, is_patient=True)  # noqa: FBT003
-    one.peers.send(two.name, SHARD, reply)
-    link = one.peers.links[two.name]
-    one.peers.flush()
-    assert not link._has_urgent
-    assert not link._sends_patient
-    one.peers.flush(lazily=True)
-    await two.recorder.until(lambda: messages_of(two) == [reply])
-    one.peers.send(two.name, SHARD, replace(reply, is_patient=False))
-    assert link._has_urgent
 
 
 async def test_entries_in_no_hurry_leave_when_there_are_many_bytes_of_them(rig: Rig) -> None:

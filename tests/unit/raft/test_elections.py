@@ -370,6 +370,20 @@ def test_a_leader_that_stood_still_asks_before_it_takes_others_for_silent() -> N
     assert now - woke <= (ELECTION_MS + 2 * HEARTBEAT_MS) * MS
 
 
+def test_an_answer_that_came_behind_a_stand_still_counts_from_when_it_came() -> None:
+    cluster = Cluster(3)
+    core = cluster.elect(1).up
+    woke = core.next_deadline() + 3 * ELECTION_MS * MS
+    for follower in (TWO, THREE):  # What waited in the sockets is read before the first tick.
+        core.receive(matched(follower, ONE, core.term, core.commit_index), woke)
+    core.tick(woke)
+    now = woke
+    while role_of(core) is Role.LEADER:  # Nobody answers.
+        now = core.next_deadline()
+        core.tick(now)
+    assert now - woke <= (ELECTION_MS + 2 * HEARTBEAT_MS) * MS
+
+
 def test_a_leader_that_slept_steps_down_before_it_does_anything() -> None:
     """correctness R3: SIGSTOP for 20 s, and waking with the belief that no time has passed."""
     core = Cluster(3).elect(1).up
