@@ -78,7 +78,7 @@ class Control:
     # --- For tests of applications.
 
     def drive_expiry(self, *, is_on: bool) -> None:
-        self._node.engine.drives_expiry = is_on
+        self._node.engine.expirer.is_on = is_on
 
 
 def _reply(outcome: Outcome) -> Reply:

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..cluster.slots import META_SHARD, ShardId
 from .errors import Overloaded
 from .evicting import Evictor
+from .expiring import Expirer
 from .gate import HOLD_MAX_NS, Gate, Gather
-from .histogram import Histogram
 from .raft.types import AppendEntries, InstallSnapshot, Message, NodeId, Ready
 from .slices import Slice
-from .storage.wal import Log, ShardSave, Staged
+from .writing import LONE_NS, LogWriter, Promise, WriteCounters
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -29,18 +29,15 @@ if TYPE_CHECKING:
     from .runtime import Runtime, Transport
     from .shard import Shard
     from .snapshotting import Snapshotting
+    from .storage.wal import Log, ShardSave
 
 NOT_ARMED = 1 << 63  # Later than any timer.
 HALTED_SHARE = 0.25  # Of log_memory_bytes.
-# Keys named in one round of expiry, about a millisecond's work on every replica at the same time,
-# and how often a round may begin: 25,000 keys a second, so that others notice little of it.
-EXPIRE_KEYS_MAX = 512
-EXPIRE_EVERY_NS = 20_000_000
-EXPIRY_WAIT_NS = 100_000_000
+# How often all shards are looked at, whether or not somebody waits there for anything: what else
+# there is to do at a tick is less urgent, and a node that has nothing to do should cost nothing.
+LOOK_EVERY_NS = 100_000_000
 FREE_NS = 2_000_000  # Of a tick, for what was removed and is large,
 FREE_PIECES_MAX = 4_096  # and so many pieces of it at most.
-# What comes so long after a turn is likely to come alone: for it there is a turn at once.
-LONE_NS = 300_000
 SLICE_NS = 2_000_000  # Of applying entries and serving reads, before others have their turn.
 
 _log = logging.getLogger(__name__)
@@ -55,25 +52,10 @@ class EngineConfig:
 
 
 @dataclass(slots=True)
-class _Save:
-    """What goes to disk in one write, and the promises that wait for it."""
-
-    saves: list[ShardSave] = field(default_factory=list)
-    promises: list[tuple[Shard, int, tuple[Message, ...]]] = field(default_factory=list)
-    shards: set[ShardId] = field(default_factory=set)
-    done: list[Callable[[], None]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class EngineCounters:
+class EngineCounters(WriteCounters):
     """Plain numbers; the HTTP door reads them."""
 
     turns: int = 0
-    fsyncs: int = 0
-    fsync_ns: int = 0
-    sync_us: Histogram = field(default_factory=Histogram)
-    batch_bytes: Histogram = field(default_factory=Histogram)  # Written at one sync.
-    log_bytes: int = 0
     messages_in: int = 0
     elections: int = 0
 
@@ -92,22 +74,29 @@ class Engine:
         self.name = name
         self.shards: dict[ShardId, Shard] = {}
         self.counters = EngineCounters()
-        # Of all shards, with what waits to become entries, as of the last tick.
+        # Of all shards, with what waits to become entries, as of the last look at all.
         self.log_memory_bytes = 0
         self.leader_changed: Callable[[Shard], None] = lambda _shard: None
         self.meta_applied: Callable[[Shard], None] = lambda _shard: None
         self.snapshotting: Snapshotting | None = None
-        self.drives_expiry = True  # DEBUG SET-ACTIVE-EXPIRE: what is due waits until it is read.
-        self.synced: Callable[[int], None] = lambda _took_ns: None
         self._config = config
         self._clock = clock
         self._runtime = runtime
         self._transport = transport
-        self._log = log
+        self.writer = LogWriter(
+            log,
+            self.counters,
+            clock=clock,
+            runtime=runtime,
+            keep_promise=self._keep_promise,
+            written=self._written,
+        )
         self.gate = Gate(config.batch_gate_max_ns)
         self.evictor = Evictor(self.shards, name)
+        self.expirer = Expirer(self.shards, self._wake_later)
         self._up: dict[NodeId, None] = {}  # Peers whose streams are live.
         self._dirty: dict[ShardId, Shard] = {}
+        self._busy: dict[ShardId, Shard] = {}  # Somebody waits there for something, or did.
         self._behind: dict[ShardId, Shard] = {}  # What they have to do is too long for a turn.
         self._unhurried: dict[ShardId, Shard] = {}  # They apply when what is to be said was said,
         self._at_ticks: dict[ShardId, Shard] = {}  # and these when heartbeats are answered, too.
@@ -121,18 +110,14 @@ class Engine:
         self._read_gather = Gather(HOLD_MAX_NS)
         self._reads_armed_ns = NOT_ARMED
         self._ticked_ns = clock.now_ns()
-        self._expiring: list[Shard] = []  # Their expiry commands are on their way,
-        self._expiry_began_ns = 0  # since then,
-        self._expires_next_ns = 0  # the next leave then,
-        self._has_more_due = False  # and there will be more.
-        self._expired_last = ShardId(0)
+        self._looks_next_ns = 0
+        self._deadline_ns = 0  # Before then no core has anything to do at a tick.
+        self._has_trash = False
         self._is_scheduled = False
         self._turned_ns = clock.now_ns()
         self._sends_entries = False  # With the flush of this turn.
+        self._has_answered = False  # Clients, in this turn.
         self._gate_armed_ns = NOT_ARMED
-        self._writing: _Save | None = None
-        self._write_began_ns = 0
-        self._next = _Save()
         self._leaders: dict[ShardId, tuple[int, NodeId | None]] = {}
 
     def now_ns(self) -> int:
@@ -154,6 +139,7 @@ class Engine:
             shard.refuse(request, Overloaded("log_memory_bytes"))
             return
         shard.submit(request)
+        self._busy[shard.id] = shard
         if request.stale_ns and not shard.is_leader:
             self._note_behind(shard)  # It waits for no barrier, only for its slice.
             return
@@ -185,7 +171,7 @@ class Engine:
                 shard.core.receive(message, self._clock.now_ns())
                 self._dirty[shard_id] = shard
         if self._clock.now_ns() - self._turned_ns > LONE_NS and not self._is_scheduled:
-            self._turn()
+            self._turn_at_once()
         else:
             self.wake()
 
@@ -224,26 +210,48 @@ class Engine:
         # It is read before the next tick; until then silence is ours, not the others'.
         stood_still = now - self._ticked_ns > self._config.election_timeout_ns // 4
         self._ticked_ns = now
-        for shard in self.shards.values():
-            if now >= shard.core.next_deadline() and not stood_still:
-                shard.core.tick(now)
-                self._dirty[shard.id] = shard
-            if not shard.is_idle:
-                shard.time_out(now)
-                self._dirty[shard.id] = shard
-            if shard.turns:
-                shard.look_after_turns(now)
-            if shard.has_waiting_writes and shard.is_leader:
-                self._with_inbox[shard.id] = shard
-        self.log_memory_bytes = sum(
-            [shard.core.log_bytes + shard.waiting_bytes for shard in self.shards.values()]
-        )
+        if now >= self._deadline_ns and not stood_still:
+            self._tick_cores(now)
+        if now >= self._looks_next_ns:
+            self._looks_next_ns = now + LOOK_EVERY_NS
+            self._look_at_all(now)
+        elif self._has_trash:
+            self._free()
+        if self._busy:
+            self._look_after_requests(now)
         if self.snapshotting is not None:
             self.snapshotting.tick(now)
-        self.evictor.tick(now)
+        self._turn(is_tick=True)
+
+    def _tick_cores(self, now_ns: int) -> None:
+        """What a core has to do sooner than it said, it says when it is stepped (`_drain`)."""
+        self._deadline_ns = NOT_ARMED
+        for shard in self.shards.values():
+            core = shard.core
+            if now_ns >= core.next_deadline():
+                core.tick(now_ns)
+                self._dirty[shard.id] = shard
+            self._deadline_ns = min(self._deadline_ns, core.next_deadline())
+
+    def _look_at_all(self, now_ns: int) -> None:
+        shards = self.shards.values()
+        self._busy.update(self.shards)
+        self.log_memory_bytes = sum([one.core.log_bytes + one.waiting_bytes for one in shards])
+        self.evictor.tick(now_ns)
         self._free()
         self._expire()
-        self._turn(is_tick=True)
+
+    def _look_after_requests(self, now_ns: int) -> None:
+        for shard in list(self._busy.values()):
+            if not shard.is_idle:
+                shard.time_out(now_ns)
+                self._dirty[shard.id] = shard
+            elif not shard.turns:
+                del self._busy[shard.id]
+            if shard.turns:
+                shard.look_after_turns(now_ns)
+            if shard.has_waiting_writes and shard.is_leader:
+                self._with_inbox[shard.id] = shard
 
     def touch(self, shard: Shard) -> None:
         self._dirty[shard.id] = shard
@@ -261,11 +269,22 @@ class Engine:
         self._is_scheduled = False
         self._turn()
 
+    def _turn_at_once(self) -> None:
+        """For what comes alone. Clients it answers come before the rest of the turn."""
+        self._slice.begin(SLICE_NS)
+        while self._dirty and not self._has_answered:
+            self._step(self._dirty.popitem()[1])
+        if self._has_answered:
+            self._has_answered = False
+            self.wake()
+        else:
+            self._turn()
+
     def _turn(self, *, is_tick: bool = False) -> None:
         self.counters.turns += 1
         self._slice.begin(SLICE_NS)
         self._drain()
-        if self._expiring or self._has_more_due:
+        if self.expirer.is_at_it:
             self._expire()
         if self.evictor.is_on:
             self._evict()
@@ -273,26 +292,29 @@ class Engine:
         self._start_reads()
         self._drain()
         self._transport.flush(lazily=is_tick)
-        if self._sends_entries:
-            # They leave first: followers take longer to have them on disk than we do.
-            self._sends_entries = False
+        if self._sends_entries or self._has_answered:
+            # They leave first: followers take longer to have entries on disk than we do.
+            self._sends_entries = self._has_answered = False
             self._runtime.call_soon(self._write)
         else:
             self._write()
         if is_tick and self._at_ticks:
             self._unhurried.update(self._at_ticks)
             self._at_ticks.clear()
-        if self._unhurried and (self._writing is None or is_tick):
+        if self._unhurried and (is_tick or not self.writer.is_writing):
             self._apply_unhurried()
         self._turned_ns = self._clock.now_ns()
 
     def _drain(self) -> None:
         while self._dirty:
-            _, shard = self._dirty.popitem()
-            while (ready := shard.core.ready()) is not None:
-                self._handle(shard, ready)
-            shard.after_step()
-            self._note_leader(shard)
+            self._step(self._dirty.popitem()[1])
+
+    def _step(self, shard: Shard) -> None:
+        while (ready := shard.core.ready()) is not None:
+            self._handle(shard, ready)
+        shard.after_step()
+        self._deadline_ns = min(self._deadline_ns, shard.core.next_deadline())
+        self._note_leader(shard)
 
     def _handle(self, shard: Shard, ready: Ready) -> None:
         if ready.snapshot is not None:
@@ -301,13 +323,14 @@ class Engine:
             return
         for message in ready.send_now:
             self._send(shard, message)
-        self._collect(shard, ready)
+        self.writer.collect(shard, ready)
         for barrier in ready.reads:
             shard.pass_reads(barrier.token, barrier.index)
         if ready.committed:
             shard.commit(ready.committed)
             if shard.is_leader:
                 self._apply(shard)
+                self._has_answered = True
             elif ready.entries:
                 self._unhurried[shard.id] = shard
             else:
@@ -376,23 +399,7 @@ class Engine:
             self._serve(shard)
         self.wake()
 
-    def _collect(self, shard: Shard, ready: Ready) -> None:
-        """Add to the next write; a promise waits only for its own shard's unsaved state (R2)."""
-        promise = (shard, ready.ticket, ready.send_after_sync)
-        if ready.must_save:
-            self._next.saves.append(
-                ShardSave(shard.id, hard_state=ready.hard_state, entries=ready.entries)
-            )
-            self._next.promises.append(promise)
-            self._next.shards.add(shard.id)
-        elif shard.id in self._next.shards:
-            self._next.promises.append(promise)
-        elif self._writing is not None and shard.id in self._writing.shards:
-            self._writing.promises.append(promise)
-        else:
-            self._keep_promise(promise)
-
-    def _keep_promise(self, promise: tuple[Shard, int, tuple[Message, ...]]) -> None:
+    def _keep_promise(self, promise: Promise) -> None:
         shard, ticket, messages = promise
         shard.core.saved(ticket)
         for message in messages:
@@ -413,38 +420,14 @@ class Engine:
     # --- Expiry: the leader names what is due, in the log (correctness A2).
 
     def _expire(self) -> None:
-        """Have keys that are due removed, so many at a time over all shards that no turn is long,
-        and most of the time nothing: a million may be due in the same second."""
+        """Have keys that are due removed (`expiring.py`)."""
         now = self._clock.now_ns()
-        if self._expiring:
-            took_ns = now - self._expiry_began_ns
-            # Not waited for long: one of them may have no quorum.
-            if took_ns < EXPIRY_WAIT_NS and any(one.is_expiring for one in self._expiring):
-                return
-            self._expiring = []
-            rest_ns = max(took_ns, EXPIRE_EVERY_NS - took_ns)
-            self._expires_next_ns = now + rest_ns
-            if self._has_more_due:
-                self._runtime.call_later(rest_ns, self.wake)
-        if now < self._expires_next_ns or not self.drives_expiry:
-            return
-        wall_ms = self._clock.wall_ms()
         deadline_ns = now + self._config.election_timeout_ns * 4
-        self._expiry_began_ns = now
-        left = EXPIRE_KEYS_MAX
-        for shard in sorted(self.shards.values(), key=self._turn_to_expire):
-            if shard.is_leader and left:
-                count = shard.expire_due(now, wall_ms, deadline_ns, left)
-                if count:
-                    left -= count
-                    self._expiring.append(shard)
-                    self._with_inbox[shard.id] = shard
-                    self._expired_last = shard.id
-        self._has_more_due = not left
+        for shard in self.expirer.turn(now, self._clock.wall_ms(), deadline_ns):
+            self._with_inbox[shard.id] = shard
 
-    def _turn_to_expire(self, shard: Shard) -> tuple[bool, ShardId]:
-        """First those behind the one that was last, so that each has its turn."""
-        return shard.id <= self._expired_last, shard.id
+    def _wake_later(self, after_ns: int) -> None:
+        self._runtime.call_later(after_ns, self.wake)
 
     # --- Memory.
 
@@ -463,6 +446,7 @@ class Engine:
             while shard.keys.trash and left and self._clock.now_ns() < until_ns:
                 shard.keys.trash.free_some(1)
                 left -= 1
+        self._has_trash = any(shard.keys.trash for shard in self.shards.values())
 
     # --- The gate (correctness E1): entries leave in batches, one after the other's commit.
 
@@ -567,44 +551,21 @@ class Engine:
     # --- The disk.
 
     def _write(self) -> None:
-        if self._writing is not None or not self._next.saves:
-            return
-        save, self._next = self._next, _Save()
-        self._writing = save
-        staged = self._log.stage(save.saves)
-        self._write_began_ns = self._clock.now_ns()
+        self.writer.write(is_alone=not self._with_inbox)
 
-        def write() -> Staged:
-            self._log.write(staged)
-            return staged
-
-        self._runtime.run_log(write, self._written)
-
-    def _written(self, staged: Staged) -> None:
-        save = self._writing
-        assert save is not None, "a write ended that nobody began"
-        self._writing = None
-        self.counters.fsyncs += 1
-        took_ns = self._clock.now_ns() - self._write_began_ns
-        self.counters.fsync_ns += took_ns
-        self.counters.sync_us.add(took_ns // 1_000)
-        self.counters.batch_bytes.add(staged.size)
-        self.counters.log_bytes += staged.size
-        self.synced(took_ns)
-        for promise in save.promises:
-            self._keep_promise(promise)
-        for done in save.done:
-            done()
-        self._turn()
+    def _written(self) -> None:
+        if self.writer.was_here:  # It came alone, so what it promised leaves before the next turn.
+            self._transport.flush()
+            self.wake()
+        else:
+            self._turn()
         if self._unhurried:
             self._apply_unhurried()
 
     def save(self, save: ShardSave, done: Callable[[], None]) -> None:
         """Write a record that no Ready asks for (a new replica, an installed snapshot, a rewritten
         suffix) with the next batch; `done` runs when it is on disk."""
-        self._next.saves.append(save)
-        self._next.shards.add(save.shard)
-        self._next.done.append(done)
+        self.writer.add(save, done)
         self.wake()
 
     # --- Who leads.

@@ -56,7 +56,7 @@ class Facts:
         node.view_changed = self.changes.tell
         self._report = Report(node, peers, clock, clients)
         latency = clients.stats.latency
-        node.engine.synced = lambda took_ns: latency.note(FSYNC, took_ns)
+        node.engine.writer.synced = lambda took_ns: latency.note(FSYNC, took_ns)
 
     def ticked(self, late_ns: int) -> None:
         """Called at every tick of the node, which came so much later than it should have."""

@@ -74,8 +74,13 @@ class LoopRuntime:
     def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
         self._loop.call_later(delay_ns / 1e9, self._run, callback)
 
-    def run_log(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        self._log.run(work, partial(self._run, done))
+    def run_log(
+        self, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
+    ) -> None:
+        if is_here:
+            self._run(lambda: done(work()))
+        else:
+            self._log.run(work, partial(self._run, done))
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         self._bulk.run(work, partial(self._run, done))

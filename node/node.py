@@ -20,7 +20,7 @@ from ..cluster.slots import META_SHARD, ShardId
 from ..cluster.topology import Topology
 from .commands.internal import PUT_TOPOLOGY, read_topology
 from .data.keyspace import INTERNAL_DB, Keyspace
-from .engine import Engine, EngineConfig
+from .engine import LOOK_EVERY_NS, Engine, EngineConfig
 from .errors import Corrupt, IdentityError
 from .leaders import Leaders, Led
 from .leadership import Leadership
@@ -174,6 +174,7 @@ class Node:
         self._learning = topology  # The newest one on its way to our disk, or there.
         self._topology_raw: bytes | None = None
         self._is_putting_topology = False
+        self._looks_next_ns = 0
         self.snapshots = snapshots
         self.log = log
         self.engine = Engine(
@@ -380,8 +381,11 @@ class Node:
     # --- Time.
 
     def tick(self) -> None:
-        self.leadership.tick(self._clock.now_ns())
-        self._keep_topology()
+        now_ns = self._clock.now_ns()
+        self.leadership.tick(now_ns)
+        if now_ns >= self._looks_next_ns:
+            self._looks_next_ns = now_ns + LOOK_EVERY_NS
+            self._keep_topology()
         self.router.tick()
         self.settings.tick()
         self.engine.tick()

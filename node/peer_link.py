@@ -20,7 +20,7 @@ from ..proto.reply import ErrorReply, Reply, size_of_reply
 from .errors import NotLeader, OutcomeUnknown, Overloaded, Unavailable
 from .peer_stream import PeerStream, Refused, StreamBroken
 from .pieces import CUT_BYTES, PIECE_BYTES, Cutting, Whole
-from .raft.types import AppendEntries, AppendReply, HeartbeatReply, Message, NodeId
+from .raft.types import AppendEntries, Message, NodeId, is_patient
 from .request import Answer, Done, Forward, NotApplied, Unknown
 from .wire import (
     MESSAGE_BYTES,
@@ -154,6 +154,8 @@ class Link:
         self._clock = clock
         self._queue_bytes_max = queue_bytes_max
         self._appends: deque[_Append] = deque()
+        self._patient_appends: list[_Append] = []  # These come behind those, when they may leave.
+        self._patient_bytes = 0
         self._control: list[tuple[ShardId, Message]] = []
         self._patient: list[tuple[ShardId, Message]] = []  # These alone are no reason to send.
         self._forwards: deque[_Forward] = deque()
@@ -169,9 +171,6 @@ class Link:
         self._tells_leaders = False
         self._tells_epoch = False
         self._has_overflowed = False
-        # Since there was last none: their bytes, and whether one of them is a reason to send.
-        self._append_bytes = 0
-        self._hurries_appends = False
         self._sends_patient = False
         self._framed_ns = 0
         self._last_refusal = ""
@@ -186,11 +185,11 @@ class Link:
             return
         self.queue_bytes += size
         if isinstance(message, AppendEntries):
-            self._appends.append((shard, message, size))
-            self._append_bytes += size
-            if not message.is_patient or self._append_bytes > PATIENT_BYTES_MAX:
-                self._hurries_appends = True
-        elif _is_patient(message):
+            self._patient_appends.append((shard, message, size))
+            self._patient_bytes += size
+            if not message.is_patient or self._patient_bytes > PATIENT_BYTES_MAX:
+                self._release_appends()
+        elif is_patient(message):
             self._patient.append((shard, message))
         else:
             self._control.append((shard, message))
@@ -263,8 +262,10 @@ class Link:
 
     def flush(self, *, lazily: bool) -> None:
         """Have the streams take what is queued; at most one frame leaves now."""
-        if lazily and (self._patient or self._appends or self._is_silent):
-            self._sends_patient = True
+        if lazily:
+            self._release_appends()
+            if self._patient or self._is_silent:
+                self._sends_patient = True
         if not (self._has_urgent or self._sends_patient):
             return
         if not self.log.in_flight_bytes:
@@ -290,7 +291,7 @@ class Link:
     @property
     def _has_urgent(self) -> bool:
         return bool(
-            self._hurries_appends
+            self._appends
             or self._control
             or self._forwards
             or self._answers
@@ -309,6 +310,7 @@ class Link:
 
     def drop_queue(self) -> None:
         """The log stream broke: what waited for it is lost, and the cores will be told."""
+        self._release_appends()
         queues = (self._appends, self._control, self._patient, self._forwards, self._answers)
         for queue in (*queues, self._posts):
             self.counters.dropped += len(queue)
@@ -316,12 +318,13 @@ class Link:
         self._cutting = None
         self.queue_bytes = self.post_bytes = 0
         self._sends_patient = False
-        self._note_appends_left()
 
-    def _note_appends_left(self) -> None:
-        if not self._appends:
-            self._append_bytes = 0
-            self._hurries_appends = False
+    def _release_appends(self) -> None:
+        """Entries in no hurry leave all together: each time some come, the peer writes its log. One
+        that is in a hurry takes them along, since those of a shard have an order."""
+        self._appends += self._patient_appends
+        self._patient_appends.clear()
+        self._patient_bytes = 0
 
     # --- Frames, asked for by the streams' writers.
 
@@ -358,7 +361,6 @@ class Link:
             self._owner.posts_left(self)
         for shard, message, _ in self._take(self._appends, room):
             put_message(batch.messages.add(), shard, message)
-        self._note_appends_left()
         return frame.SerializeToString()
 
     def _take(self, queue: deque[Q], room: int) -> list[Q]:
@@ -549,16 +551,6 @@ def _without_large(answer: Answer, bytes_max: int) -> Answer:
         replies.append(reply if fits else TOO_LARGE)
         size += cost if fits else MESSAGE_BYTES
     return Answer(answer.id, Done(replies))
-
-
-def _is_patient(message: Message) -> bool:
-    """Whether this alone, which answers somebody, is no reason to send."""
-    match message:
-        case HeartbeatReply(is_urgent=is_urgent):
-            return not is_urgent
-        case AppendReply(is_patient=is_patient):
-            return is_patient
-    return False
 
 
 def _is_cut(queued: _Forward | _Answer | _Append) -> bool:

@@ -24,9 +24,12 @@ class Runtime(Protocol):
 
     def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None: ...
 
-    def run_log(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+    def run_log(
+        self, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
+    ) -> None:
         """Run `work` on the log's thread, first in first out, then `done(result)` on the loop.
-        What `work` raises stops the process (correctness L8)."""
+        What `work` raises stops the process (correctness L8). With `is_here` both may
+        run at once, before this returns: then nothing else may be on its way to that thread."""
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """The same on the thread for snapshots, so that they do not delay the log."""

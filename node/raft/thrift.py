@@ -1,10 +1,10 @@
-"""Which followers are sent new entries at once, and which with the next message there is for them.
+"""Which followers are sent new entries at once, and which with the next tick.
 
 An entry commits when a majority has it, so it need not reach the others at the same moment: EPaxos
-calls that thrifty (Moraru et al., SOSP 2013). Who is not hurried gets it when something else leaves
-for its node, or with the next tick; a message costs the same whatever is in it, so most of what
-the third replica of a shard costs is saved, and none of it is in the way of a write. It is a matter
-of speed alone: a message may always be late.
+calls that thrifty (Moraru et al., SOSP 2013). Who is not hurried gets it with the next tick, along
+with all that came meanwhile; a message costs the same whatever is in it, so most of what the third
+replica of a shard costs is saved, and none of it is in the way of a write. It is a matter of speed
+alone: a message may always be late.
 
 Nobody is left to wait while one of those who are hurried is slow, or is not in step: then all are.
 Which ones they are follows from two things. Every second an entry goes to all at once, and tells

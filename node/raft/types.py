@@ -125,7 +125,7 @@ class AppendEntries:
     previous: EntryId
     entries: tuple[Entry, ...]
     commit_index: int
-    # It may ride on the next message, and so may its acknowledgement (`thrift.py`).
+    # It may wait for the next tick, and its acknowledgement for company (`thrift.py`).
     is_patient: bool = field(default=False, compare=False)
 
 
@@ -204,6 +204,16 @@ Message = (
     | InstallSnapshot
     | TimeoutNow
 )
+
+
+def is_patient(message: Message) -> bool:
+    """Whether this answer alone is no reason to send."""
+    match message:
+        case HeartbeatReply(is_urgent=is_urgent):
+            return not is_urgent
+        case AppendReply(is_patient=is_patient):
+            return is_patient
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,11 @@ class SimRuntime:
         else:
             callback()
 
-    def run_log(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+    def run_log(
+        self, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
+    ) -> None:
+        """A loop that waits for its disk is one to which nothing happens meanwhile: a part of what
+        may happen beside a thread, so `is_here` changes nothing."""
         self._begin(self._log_queue, _Work(work, done))
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:

@@ -12,11 +12,10 @@ from trimaran.node.errors import NotLeader
 from trimaran.node.leaders import Leaders
 from trimaran.node.raft.types import (
     AppendEntries,
-    AppendReply,
-    HeartbeatReply,
     InstallSnapshot,
     Message,
     NodeId,
+    is_patient,
 )
 from trimaran.node.request import Answer, NotApplied
 from trimaran.node.skew import ClockOffsets
@@ -50,7 +49,13 @@ class Batch:
     leaders: dict[ShardId, Led] = field(default_factory=dict)
     epoch: int = 0  # Of the sender's topology.
     topology: str = ""  # Its JSON, for who has not said that it knows it.
+    late: list[tuple[ShardId, Message]] = field(default_factory=list)  # Entries in no hurry.
     is_lazy: bool = True  # Holds only what may ride along with something else.
+
+    def release(self) -> None:
+        self.messages += self.late
+        self.late.clear()
+        self.is_lazy = False
 
 
 class SimTransport:
@@ -73,16 +78,13 @@ class SimTransport:
     def send(self, node: NodeId, shard: ShardId, message: Message) -> None:
         self._machine.judge.leaving(self._node, shard, message)
         batch = self._batch(node)
-        batch.messages.append((shard, message))
-        match message:
-            case (
-                HeartbeatReply(is_urgent=False)
-                | AppendEntries(is_patient=True)
-                | AppendReply(is_patient=True)
-            ):
-                pass
-            case _:
-                batch.is_lazy = False
+        if isinstance(message, AppendEntries):
+            batch.late.append((shard, message))
+            if not message.is_patient:  # Those of a shard have an order.
+                batch.release()
+        else:
+            batch.messages.append((shard, message))
+            batch.is_lazy &= is_patient(message)
 
     def forward(self, node: NodeId, forward: Forward) -> None:
         if node not in self._up:
@@ -130,6 +132,10 @@ class SimTransport:
             if batch.is_lazy and not lazily:
                 continue
             del self._batches[node]
+            if lazily:
+                batch.release()
+            elif batch.late:
+                self._batch(node).late, batch.late = batch.late, []
             batch.wall_ms = machine.clock.wall_ms()
             batch.epoch = self._topology.epoch
             if self._said.get(node, batch.epoch) < batch.epoch:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any  # Of a shard's `_run`, whatever it is giv
 import pytest
 
 from trimaran.cluster.topology import ReplicaInfo
-from trimaran.node.engine import EXPIRE_EVERY_NS, EXPIRE_KEYS_MAX
 from trimaran.node.errors import OutcomeUnknown, Overloaded
+from trimaran.node.expiring import EXPIRE_EVERY_NS, EXPIRE_KEYS_MAX
 from trimaran.node.raft.core import RaftCore
 from trimaran.node.raft.types import NodeId
 from trimaran.node.request import Done, Outcome

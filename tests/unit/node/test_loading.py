@@ -42,7 +42,9 @@ class Idle:
     def call_later(self, delay_ns: int, callback: Callable[[], None]) -> None:
         self.asked += 1
 
-    def run_log(self, work: Callable[[], object], done: Callable[..., None]) -> None:
+    def run_log(
+        self, work: Callable[[], object], done: Callable[..., None], *, is_here: bool = False
+    ) -> None:
         self.asked += 1
 
     def run_bulk(self, work: Callable[[], object], done: Callable[..., None]) -> None:

@@ -29,12 +29,13 @@ def explode_with(_: None) -> None:
         lambda runtime: runtime.call_soon(explode),
         lambda runtime: runtime.call_later(1, explode),
         lambda runtime: runtime.run_log(explode, ignore),
+        lambda runtime: runtime.run_log(explode, ignore, is_here=True),
         lambda runtime: runtime.run_bulk(explode, ignore),
         lambda runtime: runtime.run_aside(explode, ignore),
         lambda runtime: runtime.run_log(lambda: None, explode_with),
     ],
     ids=[
-        *("soon", "later", "in the log's thread", "in the bulk thread", "in the one aside"),
+        *("soon", "later", "in the log's thread", "in a write here", "in the bulk thread", "in the one aside"),
         "in what follows a write",
     ],
 )

@@ -116,22 +116,24 @@ async def test_patient_answers_wait_for_company_or_the_tick(
     await two.recorder.until(lambda: len(two.recorder.messages) == 3)
 
 
-async def test_entries_in_no_hurry_wait_for_company_or_the_tick(rig: Rig) -> None:
+async def test_entries_in_no_hurry_wait_for_the_tick_or_for_one_that_is_in_a_hurry(
+    rig: Rig,
+) -> None:
     one, two = await rig.connected("n1", "n2")
     link = one.peers.links[two.name]
-    for hurry in (VOTE, append(2)):
-        one.peers.send(two.name, SHARD, replace(append(1), is_patient=True))
-        one.peers.flush()
-        assert not link._has_urgent
-        one.peers.send(two.name, SHARD, hurry)
-        assert link._has_urgent
-        one.peers.flush()
-        await two.recorder.until(lambda hurry=hurry: {append(1), hurry} <= {*messages_of(two)})
-        assert not link._has_urgent
-        two.recorder.messages.clear()
-    one.peers.send(two.name, SHARD, replace(append(3), is_patient=True))
-    one.peers.flush(lazily=True)
+    one.peers.send(two.name, SHARD, replace(append(1), is_patient=True))
+    one.peers.flush()
+    assert not link._has_urgent
+    one.peers.send(two.name, SHARD, VOTE)
+    one.peers.flush()
     await two.recorder.until(lambda: bool(two.recorder.messages))
+    assert messages_of(two) == [VOTE]
+    one.peers.flush(lazily=True)
+    await two.recorder.until(lambda: messages_of(two) == [VOTE, append(1)])
+    one.peers.send(two.name, SHARD, replace(append(2), is_patient=True))
+    one.peers.send(two.name, SHARD, append(3))
+    one.peers.flush()
+    await two.recorder.until(lambda: messages_of(two)[2:] == [append(2), append(3)])
 
 
 async def test_entries_in_no_hurry_leave_when_there_are_many_bytes_of_them(rig: Rig) -> None:
