@@ -35,7 +35,14 @@ def explode_with(_: None) -> None:
         lambda runtime: runtime.run_log(lambda: None, explode_with),
     ],
     ids=[
-        *("soon", "later", "in the log's thread", "in a write here", "in the bulk thread", "in the one aside"),
+        *(
+            "soon",
+            "later",
+            "in the log's thread",
+            "in a write here",
+            "in the bulk thread",
+            "in the one aside",
+        ),
         "in what follows a write",
     ],
 )
