@@ -386,11 +386,20 @@ def encode_reply(reply: Reply, protocol: int) -> bytes:
         return _NULL[protocol]
     out: list[bytes] = []
     if type(reply) is list:
+        if len(reply) == 2 and type(reply[1]) is float and type(reply[0]) is bytes:
+            return _encode_scored(reply[0], _double_text(reply[1]), protocol)
         out.append(b"*%d\r\n" % len(reply))
         _encode_all(reply, protocol, out)
     else:
         _encode(reply, protocol, out)
     return b"".join(out)
+
+
+def _encode_scored(member: bytes, score: bytes, protocol: int) -> bytes:
+    """An array of the two: what a pop from a sorted set answers."""
+    if protocol == 3:
+        return b"*2\r\n$%d\r\n%b\r\n,%b\r\n" % (len(member), member, score)
+    return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(member), member, len(score), score)
 
 
 def encode_status(reply: Status) -> bytes:

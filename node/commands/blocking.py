@@ -48,6 +48,7 @@ class Waiting:
     takes: int = 1  # Elements at most; 0 if it leaves them there.
     group: bytes = b""  # Of a stream.
     behind: tuple[bytes, ...] = ()  # Of streams: an id for each key.
+    has_others: bool = False  # A stream is named more than once; behind another id may be more.
 
 
 def is_nothing(reply: Reply) -> bool:
@@ -159,7 +160,8 @@ def _of_streams(args: Args) -> Waiting | None:
         for id_ in ids:
             if id_ not in OPEN_IDS:
                 id_argument(id_)
-        return Waiting(keys, Need.STREAM, reading.block_ms, 0, behind=ids)
+        has_others = len(keys) < len(reading.keys)
+        return Waiting(keys, Need.STREAM, reading.block_ms, 0, b"", ids, has_others)
     takes = reading.count or ALL
     return Waiting(keys, Need.GROUP, reading.block_ms, takes, reading.group, ids)
 
@@ -257,6 +259,6 @@ def may_have(keys: Keyspace, db: int, waiting: Waiting) -> bool:
         WaiterId("", 0), db, waiting.keys, waiting.need, waiting.takes, waiting.group,
         waiting.behind,
     )  # fmt: skip
-    if is_refused(keys, db, waiting.need, waiting.keys) is not None:
+    if waiting.has_others or is_refused(keys, db, waiting.need, waiting.keys) is not None:
         return True
     return any(available(keys, probe, key) for key in waiting.keys)

@@ -78,9 +78,10 @@ def _plain_score(longitude_text: bytes, latitude_text: bytes) -> float | None:
         longitude, latitude = float(longitude_text), float(latitude_text)
     except ValueError:
         return None
-    if abs(longitude) > LONGITUDE_MAX or abs(latitude) > LATITUDE_MAX:
-        return None
-    return score_of(longitude, latitude)
+    # As `_point`, without calls.
+    if -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX:
+        return score_of(longitude, latitude)
+    return None
 
 
 def _score(longitude_text: bytes, latitude_text: bytes) -> bytes:

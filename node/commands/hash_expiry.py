@@ -110,7 +110,8 @@ def _expire(
     keys: Keyspace, args: Args, ctx: Context, name: str, unit_ms: int, from_ms: int
 ) -> list[int]:
     key = args[1]
-    value = keys.find(key, Hash)
+    is_watched = bool(keys.watches.watched)  # Who watches is not to be told in vain.
+    value = keys.find(key, Hash) if is_watched else keys.change(key, Hash)
     at_ms = _time_argument(args[2], unit_ms, from_ms, name)
     condition, place = args[3], 3
     if condition != b"FIELDS":
@@ -120,27 +121,27 @@ def _expire(
     if value is None:
         return [_NO_FIELD] * len(fields)
     codes: list[int] = []
-    due_ms = value.next_due_ms
+    due_ms, is_past = value.next_due_ms, at_ms <= ctx.now_ms
     is_changing = False
     for field in fields:
-        if field not in value or (due_ms != NEVER and is_due(keys, key, value, field)):
+        if value.get(field) is None or (due_ms != NEVER and is_due(keys, key, value, field)):
             codes.append(_NO_FIELD)
         elif place == 4 and not _is_wanted(condition, value.expiry_of(field), at_ms):
             codes.append(_NOT_WANTED)
         else:
-            if not is_changing:
-                is_changing = True
+            if is_watched and not is_changing:
                 value = keys.change_found(key, value)
-            if at_ms > ctx.now_ms:
-                value.expire(field, at_ms)
-                codes.append(_DONE)
-            else:
+            is_changing = True
+            if is_past:
                 value.remove((field,))
                 codes.append(_REMOVED)
+            else:
+                value.expire(field, at_ms)
+                codes.append(_DONE)
     if is_changing:
         if ctx.events is not None:
-            ctx.notify("h", "hdel" if _REMOVED in codes else "hexpire", key)
-        if _REMOVED in codes:
+            ctx.notify("h", "hdel" if is_past else "hexpire", key)
+        if is_past:
             finish(keys, key, value, due_ms, ctx)
         elif due_ms != value.next_due_ms:
             keys.expires_inside(key)

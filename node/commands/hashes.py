@@ -161,14 +161,22 @@ def _set(keys: Keyspace, key: bytes, pairs: Sequence[bytes], ctx: Context) -> in
     return added
 
 
+def _look(keys: Keyspace, key: bytes, value: Hash, field: bytes) -> tuple[bytes | None, int]:
+    """As `value_of`, and where `put_one` finds the field."""
+    if value.next_due_ms != NEVER and is_due(keys, key, value, field):
+        return None, 0
+    return value.look(field)
+
+
 def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """HINCRBY key field number: the integer, `number` more now."""
     _, key, field, text = args
     more = parse_int(text)
     if more is None:
         raise not_an_integer()
-    value = keys.find(key, Hash)
-    old = None if value is None else value_of(keys, key, value, field)
+    # Who watches is not to be told in vain: what is there may be no number.
+    value = keys.find(key, Hash) if keys.watches.watched else keys.change(key, Hash)
+    old, place = (None, 0) if value is None else _look(keys, key, value, field)
     number = 0 if old is None else parse_int(old)
     if number is None:
         raise CommandError("hash value is not an integer")
@@ -179,7 +187,9 @@ def hincrby(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None or value.next_due_ms != NEVER:
         _replace(keys, key, field, digits, ctx)
     else:
-        keys.change_found(key, value).put_one(field, digits, ctx.settings)
+        if keys.watches.watched:
+            value = keys.change_found(key, value)
+        value.put_one(field, digits, ctx.settings, place)
     if ctx.events is not None:
         ctx.notify("h", "hincrby", key)
     return number
@@ -191,8 +201,9 @@ def hincrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     more = long_double.tiny(text)
     if more is None and long_double.short(text) is None:
         _check_increment(text)
-    value = keys.find(key, Hash)
-    old = None if value is None else value_of(keys, key, value, field)
+    # As in `hincrby`.
+    value = keys.find(key, Hash) if keys.watches.watched else keys.change(key, Hash)
+    old, place = (None, 0) if value is None else _look(keys, key, value, field)
     number = None if more is None else long_double.tiny(b"0" if old is None else old)
     if more is not None and number is not None:
         result = long_double.tiny_sum(number, more)
@@ -201,7 +212,9 @@ def hincrbyfloat(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if value is None or value.next_due_ms != NEVER:
         _replace(keys, key, field, result, ctx)
     else:
-        keys.change_found(key, value).put_one(field, result, ctx.settings)
+        if keys.watches.watched:
+            value = keys.change_found(key, value)
+        value.put_one(field, result, ctx.settings, place)
     if ctx.events is not None:
         ctx.notify("h", "hincrbyfloat", key)
     return result
@@ -332,7 +345,7 @@ def _all(keys: Keyspace, key: bytes) -> Pairs:
     value = keys.find(key, Hash)
     if value is None:
         return ()
-    if value.size_bytes > REPLY_BYTES_MAX:
+    if value.size_bytes() > REPLY_BYTES_MAX:
         check_reply(word for pair in value.items() for word in pair)
     return _live(keys, key, value)
 

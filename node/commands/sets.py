@@ -108,19 +108,19 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     _, source_key, target_key, member = args
     target = keys.peek(target_key)  # First, so that the source is found and changed in one go.
     is_watched = bool(keys.watches.watched)  # Who watches the source is not to be told in vain.
-    source = (keys.find if is_watched else keys.change)(source_key, SetValue)
+    source = keys.find(source_key, SetValue) if is_watched else keys.change(source_key, SetValue)
     if source is None:
         return 0  # Even when target has the wrong type.
     if target is not None and type(target) is not SetValue:
         raise wrong_type()
-    place = source.find(member)
-    if place < 0:
-        return 0
-    if target is source:
-        return 1
+    if source_key == target_key:  # `change` may have made another object of what was peeked at.
+        return int(member in source)
     if is_watched:
+        if member not in source:
+            return 0
         source = keys.change_found(source_key, source)
-    source.remove(member, place)
+    if not source.discard(member):
+        return 0
     if ctx.events is not None:
         ctx.notify("s", "srem", source_key)
     if not source:
@@ -377,7 +377,7 @@ def _store(
         if keys.delete(target):
             ctx.notify("g", "del", target)
         return 0
-    if value.size_bytes > STORED_BYTES_MAX:
+    if value.size_bytes() > STORED_BYTES_MAX:
         raise CommandError(f"the result would take more than {STORED_BYTES_MAX >> 20} MiB")
     if not keys.exists(target):
         ctx.notify("n", "new", target)
@@ -388,7 +388,7 @@ def _store(
 
 def _set_reply(members: Sequence[bytes], sources: Sequence[SetValue]) -> SetReply:
     """The members, which come from these sets."""
-    if sum([source.size_bytes for source in sources]) > REPLY_BYTES_MAX:
+    if sum([source.size_bytes() for source in sources]) > REPLY_BYTES_MAX:
         _check_reply(members)
     return SetReply(tuple(members))
 

@@ -194,7 +194,7 @@ def _found(keys: Keyspace, key: bytes, options: _Options) -> list[bytes] | list[
         raise CommandError(f"more than {LOOKUPS_MAX} elements would have to be looked at at once")
     elements = _in_order(keys, value, options, start, stop)
     if not options.gets:
-        if value.size_bytes > REPLY_BYTES_MAX:
+        if value.size_bytes() > REPLY_BYTES_MAX:
             _check_size(elements)
         return elements
     found: list[bytes | None] = []

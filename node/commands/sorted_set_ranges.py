@@ -172,7 +172,7 @@ def _answer(keys: Keyspace, args: Args, asked: _Asked) -> Reply:
     start, stop = _limited(asked, *wanted.ranks_in(value))
     if start >= stop:
         return []
-    if value.size_bytes > REPLY_BYTES_MAX:
+    if value.size_bytes() > REPLY_BYTES_MAX:
         check_reply(value.members(start, stop))
     if asked.is_scored:
         pairs = value.slice(start, stop)
@@ -190,7 +190,7 @@ def _members(keys: Keyspace, key: bytes, wanted: Ranks) -> Reply:
         return []
     start, stop = wanted.ranks_in(value)
     members = value.members(start, stop)
-    if value.size_bytes > REPLY_BYTES_MAX:
+    if value.size_bytes() > REPLY_BYTES_MAX:
         check_reply(members)
     return members
 
@@ -331,7 +331,7 @@ def zremrangebylex(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 def _to_cut(keys: Keyspace, key: bytes) -> SortedSet | None:
     """For `_remove_between`: to be changed already, unless somebody watches, who is not to be told
     in vain."""
-    return (keys.find if keys.watches.watched else keys.change)(key, SortedSet)
+    return keys.find(key, SortedSet) if keys.watches.watched else keys.change(key, SortedSet)
 
 
 def _remove(keys: Keyspace, key: bytes, wanted: Range, event: str, ctx: Context) -> int:
@@ -355,5 +355,5 @@ def _remove_between(
     else:
         if keys.watches.watched:
             value = keys.change_found(key, value)
-        value.delete(start, stop)
+        value.drop(start, stop)
     return stop - start

@@ -299,10 +299,10 @@ def _pop_one(keys: Keyspace, key: bytes, ctx: Context, *, is_max: bool) -> Reply
     value = keys.change(key, SortedSet)
     if value is None:
         return []
-    member, score = value.pop(is_max=is_max)
+    member, score, left = value.pop(is_max=is_max)
     if ctx.events is not None:
         ctx.notify("z", "zpopmax" if is_max else "zpopmin", key)
-    if not value:
+    if not left:
         keys.delete(key)
         ctx.notify("g", "del", key)
     return [member, score]
@@ -353,7 +353,7 @@ def pop_from(keys: Keyspace, key: bytes, count: int, ctx: Context, *, is_max: bo
     size = len(value)
     count = min(count, size)
     start, stop = (size - count, size) if is_max else (0, count)
-    if value.size_bytes > REPLY_BYTES_MAX:
+    if value.size_bytes() > REPLY_BYTES_MAX:
         check_reply(value.members(start, stop))  # Nothing has been changed yet.
     ctx.notify("z", "zpopmax" if is_max else "zpopmin", key)
     if count == size:

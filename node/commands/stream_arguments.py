@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..data.stream import ID_MAX, PART_MAX, id_of
+from ..data.stream import ID_MAX, PART_MAX
 from ..errors import CommandError
 from .arguments import int_argument, parse_int, syntax_error
 
@@ -36,15 +36,21 @@ def invalid_id() -> CommandError:
 
 def parse_id(text: bytes, missing: int = 0) -> int | None:
     """`ms` or `ms-sequence`; with `missing` as the sequence where there is none."""
+    parts = parse_parts(text, missing)
+    return None if parts is None else parts[0] << 64 | parts[1]
+
+
+def parse_parts(text: bytes, missing: int = 0) -> tuple[int, int] | None:
+    """The two parts of the id that `parse_id` finds."""
     first, dash, second = text.partition(b"-")
     if len(text) <= 20 and first.isdigit() and second.isdigit():
-        return int(first) << 64 | int(second)  # As nearly all are.
+        return int(first), int(second)  # As nearly all are.
     if len(text) > _ID_BYTES_MAX:
         return None
     first, dash, second = text.partition(b"\0")[0].partition(b"-")
     ms = _unsigned(first)
     sequence = _unsigned(second) if dash else missing
-    return None if ms is None or sequence is None else id_of(ms, sequence)
+    return None if ms is None or sequence is None else (ms, sequence)
 
 
 def _unsigned(text: bytes) -> int | None:

@@ -23,7 +23,7 @@ from .stream_arguments import (
     end_argument,
     id_argument,
     new_id_argument,
-    parse_id,
+    parse_parts,
     read_arguments,
     start_argument,
     trim_arguments,
@@ -41,13 +41,62 @@ ENTRY_BYTES_MAX = 1 << 30  # Of all fields and values of one entry.
 MANY = 1000  # Entries: so many are taken out of their chunks as a whole.
 WORD_BYTES = 32  # In a reply, beside the bytes themselves.
 
+_NO_PARTS = (0, 0)  # Of an id that no entry can have.
+
 
 def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XADD key [NOMKSTREAM] [MAXLEN|MINID [=|~] bound [LIMIT n]] *|id field value ...: its id."""
-    if not keys.watches.watched:
-        added = _add_plain(keys, args, ctx)
-        if added is not None:
-            return added
+    # What most are, with few calls: no option but MAXLEN, one field, and no key is watched.
+    length, is_exact = None, True
+    if len(args) == 5:
+        _, key, text, field, value = args
+    else:
+        if len(args) == 8:
+            _, key, word, sign, bound, text, field, value = args
+            is_exact = sign == b"="
+        elif len(args) == 7:
+            _, key, word, bound, text, field, value = args
+            sign = b"="
+        else:
+            return _add(keys, args, ctx)
+        length = parse_int(bound)
+        if length is None or length < 0 or (not is_exact and sign != b"~"):
+            return _add(keys, args, ctx)
+        if word != b"MAXLEN" and word.upper() != b"MAXLEN":
+            return _add(keys, args, ctx)
+    parts = (ctx.now_ms, 0) if text == b"*" else parse_parts(text)
+    if keys.watches.watched or parts is None or parts == _NO_PARTS:
+        return _add(keys, args, ctx)
+    id_ = parts[0] << 64 | parts[1]
+    found = keys.change(key, Stream)
+    last_id = 0 if found is None else found.last_id
+    if id_ <= last_id:
+        id_ = _next_id(last_id, None if text == b"*" else (id_, True), ctx.now_ms)
+        parts = id_ >> 64, id_ & PART_MAX
+    if len(field) + len(value) > ENTRY_BYTES_MAX:
+        raise _too_large_to_store()
+    if found is None and ctx.events is not None:
+        ctx.notify("n", "new", key)
+    stream = Stream() if found is None else found
+    settings = ctx.settings
+    stream.append_one(
+        id_, parts, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
+    )
+    is_trimmed = False
+    if length is not None and stream.length > length:
+        limit = 0 if is_exact else trim_limit(settings.stream_node_max_entries)
+        is_trimmed = stream.trim_to_length(length, is_exact=is_exact, limit=limit) > 0
+    if found is None:
+        keys.put(key, stream)
+    if ctx.events is not None:
+        ctx.notify("t", "xadd", key)
+        if is_trimmed:
+            ctx.notify("t", "xtrim", key)
+    return b"%d-%d" % parts  # `id_text`, without a call.
+
+
+def _add(keys: Keyspace, args: Args, ctx: Context) -> Reply:
+    """XADD with whatever it may have."""
     settings = ctx.settings
     trim = None
     if args[2][:1] in NEW_ID_BEGINS:  # Most have no options.
@@ -80,52 +129,6 @@ def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     if trim is not None and _trim(stream, trim):
         ctx.notify("t", "xtrim", key)
     return id_text(id_)
-
-
-def _add_plain(keys: Keyspace, args: Args, ctx: Context) -> bytes | None:
-    """XADD key [MAXLEN [=|~] length] *|id field value, while no key is watched: what most are.
-    None, and nothing is done, of another one, or a wrong one."""
-    place, length, is_exact = 2, None, True
-    if len(args) != 5:
-        if len(args) < 7 or args[2].upper() != b"MAXLEN":
-            return None
-        is_exact = args[3] != b"~"
-        place = 4 if is_exact and args[3] != b"=" else 5
-        length = parse_int(args[place - 1])
-        if len(args) != place + 3 or length is None or length < 0:
-            return None
-    key, text, field, value = args[1], args[place], args[place + 1], args[place + 2]
-    given = None
-    if text != b"*":
-        given = parse_id(text)
-        if not given:
-            return None
-    found = keys.change(key, Stream)
-    last_id = 0 if found is None else found.last_id
-    id_ = ctx.now_ms << 64 if given is None else given
-    if id_ <= last_id:
-        id_ = _next_id(last_id, None if given is None else (given, True), ctx.now_ms)
-    parts = id_ >> 64, id_ & PART_MAX
-    if len(field) + len(value) > ENTRY_BYTES_MAX:
-        raise _too_large_to_store()
-    if found is None and ctx.events is not None:
-        ctx.notify("n", "new", key)
-    stream = Stream() if found is None else found
-    settings = ctx.settings
-    stream.append_one(
-        id_, parts, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
-    )
-    is_trimmed = False
-    if length is not None and stream.length > length:
-        limit = 0 if is_exact else trim_limit(settings.stream_node_max_entries)
-        is_trimmed = stream.trim_to_length(length, is_exact=is_exact, limit=limit) > 0
-    if found is None:
-        keys.put(key, stream)
-    if ctx.events is not None:
-        ctx.notify("t", "xadd", key)
-        if is_trimmed:
-            ctx.notify("t", "xtrim", key)
-    return b"%d-%d" % parts  # `id_text`, without a call.
 
 
 def _next_id(last_id: int, given: tuple[int, bool] | None, now_ms: int) -> int:
@@ -177,13 +180,17 @@ def _trim(stream: Stream, trim: Trim) -> int:
 def xdel(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """XDEL key id ...: how many of them were there."""
     key = args[1]
-    stream = keys.find(key, Stream)
+    is_watched = bool(keys.watches.watched)  # Who watches is not to be told of a wrong id.
+    stream = keys.find(key, Stream) if is_watched else keys.change(key, Stream)
     if stream is None:
         return 0
-    ids = [id_argument(text) for text in args[2:]]
-    stream = keys.change_found(key, stream)
-    count = sum([stream.delete(id_) for id_ in ids])
-    if count:
+    ids = list(map(id_argument, args[2:]))
+    if is_watched:
+        stream = keys.change_found(key, stream)
+    count = 0
+    for id_ in ids:
+        count += stream.delete(id_)
+    if count and ctx.events is not None:
         ctx.notify("t", "xdel", key)
     return count
 

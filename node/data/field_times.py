@@ -29,6 +29,16 @@ class FieldTimes:
     def __init__(self) -> None:
         self._times: bytes | Table[int] = _EMPTY
 
+    @classmethod
+    def of_one(cls, field: bytes, at_ms: int) -> FieldTimes:
+        """Of a field that is the first to expire."""
+        times = cls()
+        if len(field) <= PACKED_FIELD_MAX:
+            times._times = _pack({field: at_ms})
+        else:
+            times.set(field, at_ms)
+        return times
+
     def __len__(self) -> int:
         return len(self._all())
 
@@ -54,9 +64,6 @@ class FieldTimes:
         if isinstance(times, Table):
             before = times.swap(field, at_ms)
             return None if before is MISSING else before
-        if times is _EMPTY and len(field) <= PACKED_FIELD_MAX:
-            self._times = _pack({field: at_ms})
-            return None
         few = _unpack(times)
         before_ms = few.get(field)
         few[field] = at_ms

@@ -30,8 +30,11 @@ _RADIANS: Final = math.pi / 180
 _X_BITS: Final = 0xAAAAAAAAAAAAAAAA
 _Y_BITS: Final = 0x5555555555555555
 _SPREAD: Final = tuple(int(f"{bits:b}", 4) for bits in range((1 << 13) + 1))
-_SPREAD_DOUBLES: Final = tuple(map(float, _SPREAD))
-_LOW_PLACES: Final = float(1 << 26)
+# As doubles; of the longitude at twice that, the high halves 26 bits higher.
+_LOW_Y: Final = tuple(map(float, _SPREAD))
+_LOW_X: Final = tuple([2.0 * one for one in _LOW_Y])
+_HIGH_Y: Final = tuple([float(1 << 26) * one for one in _LOW_Y])
+_HIGH_X: Final = tuple([2.0 * one for one in _HIGH_Y])
 _GATHERS: Final = (
     (1, 0x3333333333333333),
     (2, 0x0F0F0F0F0F0F0F0F),
@@ -123,9 +126,7 @@ def score_of(longitude: float, latitude: float) -> float:
     x, y = int((longitude + LONGITUDE_MAX) / _X_STEP), int((latitude + LATITUDE_MAX) / _Y_STEP)
     # As `_spread` does it, of both. No two summands have a bit in common; only at the very east are
     # there 53 bits and more, and then all but the last sum are exact.
-    spread = _SPREAD_DOUBLES
-    high = spread[x >> 13] * 2.0 + spread[y >> 13]
-    return high * _LOW_PLACES + spread[x & 8191] * 2.0 + spread[y & 8191]
+    return _HIGH_X[x >> 13] + _HIGH_Y[y >> 13] + _LOW_X[x & 8191] + _LOW_Y[y & 8191]
 
 
 def point_of(score: float) -> Point:

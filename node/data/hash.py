@@ -56,7 +56,6 @@ class Hash:
         """Fields, those due and not yet removed included."""
         return self._packed[0] if self._table is None else len(self._table)
 
-    @property
     def size_bytes(self) -> int:
         table = self._table
         if table is None:
@@ -99,6 +98,17 @@ class Hash:
         at += len(field) + 4
         return packed[at : at + packed[at - 1]]
 
+    def look(self, field: bytes) -> tuple[bytes | None, int]:
+        """As `get`, and where `put_one` finds the field until something is changed."""
+        if self._table is not None:
+            return self._table.get(field), 0
+        packed = self._packed
+        place = _find(packed, field)
+        if not place:
+            return None, 0
+        at = place + len(field) + 4
+        return packed[at : at + packed[at - 1]], place
+
     def expiry_of(self, field: bytes) -> int | None:
         """When `field` expires; None if it does not."""
         return None if self._times is None else self._times.get(field)
@@ -127,13 +137,36 @@ class Hash:
             self.encoding = HASHTABLE
         return added
 
-    def put_one(self, field: bytes, value: bytes, settings: Settings) -> int:
-        """As `put`, of one field."""
-        added = self._put_one(field, value)
+    def put_one(
+        self, field: bytes, value: bytes, settings: Settings, place: int | None = None
+    ) -> int:
+        """As `put`, of one field; with its place, if `look` has found that."""
+        packed, size, length = self._packed, len(value), len(field)
+        if self._table is not None:
+            added = self._put_in_table(self._table, (field, value))
+        else:
+            at = _find(packed, field) if place is None else place
+            if at and size <= PACKED_BYTES_MAX:
+                at += length + 2
+                rest = packed[at + 2 + packed[at + 1] :]
+                self._packed = b"".join((packed[:at], _VALUES[size], value, rest))
+                added = 0
+            elif (
+                not at
+                and packed[0] < PACKED_MAX
+                and length <= PACKED_BYTES_MAX
+                and size <= PACKED_BYTES_MAX
+                and len(packed) + length + size + 4 <= ROW_BYTES_MAX
+            ):
+                one = (_FIELDS[length], field, _VALUES[size], value)
+                self._packed = b"".join((_COUNTS[packed[0] + 1], packed[1:], *one))
+                added = 1
+            else:
+                added = self._put_in_table(self._spread(_flat_of(packed)), (field, value))
         longest = settings.hash_max_listpack_value
         if self.encoding is not HASHTABLE and (
-            len(value) > longest
-            or len(field) > longest
+            size > longest
+            or length > longest
             or (added and len(self) > settings.hash_max_listpack_entries)
         ):
             self.encoding = HASHTABLE
@@ -153,30 +186,6 @@ class Hash:
         else:
             self._spread([word for pair in few.items() for word in pair])
         return len(few) - before
-
-    def _put_one(self, field: bytes, value: bytes) -> int:
-        if self._table is not None:
-            return self._put_in_table(self._table, (field, value))
-        packed = self._packed
-        at = _find(packed, field)
-        size = len(value)
-        if size <= PACKED_BYTES_MAX:
-            if at:
-                at += len(field) + 2
-                rest = packed[at + 2 + packed[at + 1] :]
-                self._packed = b"".join((packed[:at], _VALUES[size], value, rest))
-                return 0
-            count = packed[0] + 1
-            if (
-                count <= PACKED_MAX
-                and len(field) <= PACKED_BYTES_MAX
-                and len(packed) + len(field) + size + 4 <= ROW_BYTES_MAX
-            ):
-                one = (_FIELDS[len(field)], field, _VALUES[size], value)
-                self._packed = b"".join((_COUNTS[count], packed[1:], *one))
-                return 1
-        self._spread(_flat_of(packed))
-        return self._put_one(field, value)
 
     @classmethod
     def of(cls, fields: Sequence[bytes], values: Sequence[bytes], settings: Settings) -> Hash:
@@ -198,11 +207,12 @@ class Hash:
             value.encoding = HASHTABLE
         return value
 
-    def _spread(self, pairs: Sequence[bytes]) -> None:
+    def _spread(self, pairs: Sequence[bytes]) -> Table[bytes]:
         """Take them into a table from now on."""
         self._packed = _EMPTY
         self._table = table = Table[bytes]()
         self._put_in_table(table, pairs)
+        return table
 
     def _put_in_table(self, table: Table[bytes], pairs: Sequence[bytes]) -> int:
         added = 0
@@ -254,10 +264,11 @@ class Hash:
 
     def expire(self, field: bytes, at_ms: int) -> None:
         """Set when a field that is there expires."""
-        if self._times is None:
-            self._times = FieldTimes()
-        before_ms = self._times.set(field, at_ms)
-        if before_ms == self.next_due_ms and self._times.are_few:
+        times = self._times
+        if times is None:
+            self._times = FieldTimes.of_one(field, at_ms)
+            self.next_due_ms = at_ms
+        elif times.set(field, at_ms) == self.next_due_ms and times.are_few:
             self.look_for_due()
         elif at_ms < self.next_due_ms:
             self.next_due_ms = at_ms

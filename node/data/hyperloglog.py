@@ -19,7 +19,9 @@ from typing import ClassVar, Final
 
 from ..errors import CommandError
 
-REGISTERS: Final = 1 << 14
+_INDEX_BITS: Final = 14
+REGISTERS: Final = 1 << _INDEX_BITS
+_INDEX_MASK: Final = REGISTERS - 1
 HEADER_BYTES: Final = 16
 DENSE_BYTES: Final = HEADER_BYTES + REGISTERS * 6 // 8
 DENSE, SPARSE = 0, 1
@@ -55,8 +57,15 @@ _LENGTHS: Final[list[int]] = [*range(1, 65), *[0] * 64, *[1, 2, 3, 4] * 32]
 # And its first byte's share of that, if there are two.
 _LENGTHS_OF_TWO: Final[list[int]] = [((byte & 63) << 8) + 1 for byte in range(256)]
 
+# Of so many registers at 0, `many zeros` is this and their number; with one between two of them.
+_ZEROS: Final = 0x3FFF
+_pack_around: Final = Struct(">HBH").pack
+
 # The opcode of one register by its value.
 _VALUES: Final = tuple(bytes((0x80 | (value - 1 & 31) << 2,)) for value in range(33))
+
+# The place of the first bit that is set in a byte, which mostly tells a rank; 0 if none is.
+_RANKS: Final = tuple((byte & -byte).bit_length() for byte in range(256))
 
 # A base64 digit is 6 bits, too, but the first digit has the highest ones of three bytes: in a
 # reversed string it is the last register.
@@ -106,8 +115,11 @@ def register_of(element: bytes) -> tuple[int, int]:
         number ^= number >> 47
     else:
         number = hash_of(element)
-    bits = number >> 14 | 1 << 50
-    return number & (REGISTERS - 1), (bits & -bits).bit_length()
+    rank = _RANKS[number >> _INDEX_BITS & 255]
+    if not rank:
+        bits = number >> _INDEX_BITS | 1 << _RANK_MAX - 1
+        rank = (bits & -bits).bit_length()
+    return number & _INDEX_MASK, rank
 
 
 def is_valid(text: bytes) -> bool:
@@ -301,10 +313,8 @@ def _small_raised(text: bytes, index: int, rank: int) -> bytes:
     ):
         # In the midst of many zeros, with nothing behind them that could be merged, as most are:
         # two opcodes of two bytes around it.
-        left_size += 0x3FFF
-        right_size += 0x3FFF
-        around = left_size >> 8, left_size & 255, _VALUES[rank], right_size >> 8, right_size & 255
-        return b"%b%c%c%b%c%c%b" % (text[: place - 2], *around, text[place:])
+        around = _pack_around(_ZEROS + left_size, 0x80 | (rank - 1) << 2, _ZEROS + right_size)
+        return text[: place - 2] + around + text[place:]
     at = place - 1 if lengths[byte] else place - 2
     first = behind - length
     parts = _run(old, left_size), _VALUES[rank], _run(old, right_size)
@@ -482,7 +492,7 @@ def _run(value: int, length: int) -> bytes:
     if value:
         return b"%c" % (0x80 | (value - 1) << 2 | length - 1)
     length -= 1
-    return b"%c" % length if length < _ZEROS_MAX else (0x4000 | length).to_bytes(2, "big")
+    return b"%c" % length if length < _ZEROS_MAX else (_ZEROS + 1 + length).to_bytes(2, "big")
 
 
 def passes_self_test() -> bool:

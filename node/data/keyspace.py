@@ -436,7 +436,7 @@ class Keyspace:
         if type(value) is bytes:
             size = len(value)
         else:
-            size = value.size_bytes
+            size = value.size_bytes()
             self._look_inside(bucket, key, value)
         self._used_at[self._slot] = self.clock
         if old is None:
@@ -465,7 +465,7 @@ class Keyspace:
 
     def _replaced(self, bucket: Bucket, key: bytes, old: Any, size: int, value: Any) -> None:
         """The object `old` was at `key`, where `value` of that size is now."""
-        self._database.memory_bytes += size - old.size_bytes
+        self._database.memory_bytes += size - old.size_bytes()
         if old is not value:
             self.trash.add(old)
         if type(value) is bytes and bucket.inside is not None:
@@ -493,9 +493,9 @@ class Keyspace:
         opened = self._opened
         if value is not opened:
             if opened is not None:
-                self._database.memory_bytes += opened.size_bytes - self._opened_bytes
+                self._database.memory_bytes += opened.size_bytes() - self._opened_bytes
             self._opened = value
-            self._opened_bytes = value.size_bytes  # type: ignore[union-attr]  # As below.
+            self._opened_bytes = value.size_bytes()  # type: ignore[union-attr]  # As below.
         return value
 
     def change_found(self, key: bytes, value: T) -> T:
@@ -517,9 +517,9 @@ class Keyspace:
         opened = self._opened
         if value is not opened:
             if opened is not None:
-                self._database.memory_bytes += opened.size_bytes - self._opened_bytes
+                self._database.memory_bytes += opened.size_bytes() - self._opened_bytes
             self._opened = value
-            self._opened_bytes = value.size_bytes  # type: ignore[attr-defined]  # All but bytes have it.
+            self._opened_bytes = value.size_bytes()  # type: ignore[attr-defined]  # All but bytes have it.
         return value
 
     def change_or_add(self, key: bytes, kind: type[T]) -> T:
@@ -529,7 +529,7 @@ class Keyspace:
             value = kind()
             self.put(key, value)
             self._opened = value
-            self._opened_bytes = value.size_bytes  # type: ignore[attr-defined]  # As above.
+            self._opened_bytes = value.size_bytes()  # type: ignore[attr-defined]  # As above.
         return value
 
     def delete(self, key: bytes) -> bool:
@@ -667,7 +667,7 @@ class Keyspace:
     def _settle(self) -> None:
         """Count what has been changed in place since `change` gave it out."""
         if self._opened is not None:
-            self._database.memory_bytes += self._opened.size_bytes - self._opened_bytes
+            self._database.memory_bytes += self._opened.size_bytes() - self._opened_bytes
             self._opened = None
 
     @property
@@ -744,9 +744,9 @@ class Keyspace:
         value = bucket.values[key]
         kind = self._types[type(value)]
         assert kind.extend is not None, f"a {kind.name} comes in one part"
-        self._database.memory_bytes -= value.size_bytes
+        self._database.memory_bytes -= value.size_bytes()
         kind.extend(value, part)
-        self._database.memory_bytes += value.size_bytes
+        self._database.memory_bytes += value.size_bytes()
         self._look_inside(bucket, key, value)
 
     def finish_load(self) -> None:

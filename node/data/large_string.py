@@ -32,7 +32,6 @@ class LargeString:
     def __len__(self) -> int:
         return self._length
 
-    @property
     def size_bytes(self) -> int:
         """Counted: chunks that are shared count in full."""
         return _VALUE_COST + self._length + _CHUNK_COST * len(self._chunks)

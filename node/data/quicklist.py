@@ -46,7 +46,6 @@ class ListValue:
     def __len__(self) -> int:
         return self._count
 
-    @property
     def size_bytes(self) -> int:
         """About what it takes."""
         content = self._content

@@ -22,7 +22,7 @@ import msgpack
 from .buckets import place_of
 from .ordered_table import OrderedTable
 from .ordered_table import Pairs as Pairs
-from .packed import HEADERS, find_short, pack_row, skip_short, unpack_row
+from .packed import HEADER, HEADERS, find_short, pack_row, skip_short, unpack_row
 from .sorted_order import in_order, place_in
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class SortedSet:
         """The score of `member`, or None."""
         held = self._held
         if not isinstance(held, bytes):
+            if held.pops:
+                held.whole()
             return held.scores.get(member)
         place, _ = _find(held, member)
         return None if place < 0 else _score_at(held, place)
@@ -79,6 +81,8 @@ class SortedSet:
         if isinstance(held, bytes):
             place, _ = _find(held, member)
             return None if place < 0 else place
+        if held.pops:
+            held.whole()
         score = held.scores.get(member)
         return None if score is None else held.order().rank_of(score, member)
 
@@ -155,6 +159,7 @@ class SortedSet:
         held = self._held
         if isinstance(held, bytes):
             return 0, _slice_of(held, 0, held[0])
+        held.whole()
         table = held.scores
         after, found = table.page(cursor, count)
         if after and found:
@@ -173,14 +178,18 @@ class SortedSet:
         sign of zero included."""
         held = self._held
         if isinstance(held, bytes):
-            count = held[0]
-            start = 1 + _WIDTH * count
-            place, at = find_short(held, member, start, len(held), count)
+            # A member that is new is told without a call: what is not even found is not there.
+            length = len(member)
+            if length > SMALL_BYTES_MAX or held.find(HEADERS[length] + member) < 0:
+                self._add_small(held, member, score, settings)
+                return None
+            place, at = _find(held, member)
             if place >= 0:
                 return self._change_small(held, place, at, score)
             self._add_small(held, member, score, settings)
             return None
         if self.is_listpack:
+            held.whole()
             if member not in held.scores:
                 self._name(held.count, member, settings)
             score = self._kept(score)
@@ -202,9 +211,11 @@ class SortedSet:
         elif score == 0 and self.is_listpack:
             score = 0.0
         start = 1 + _WIDTH * count
-        if count and score <= _read_double(held, start - _WIDTH)[0]:
-            self._held = _with(held, member, score)
-            return
+        if count:
+            last = _read_double(held, start - _WIDTH)[0]
+            if score < last or (score == last and not _is_above_last(held, member, start)):
+                self._held = _with(held, member, score)
+                return
         scores, members = held[1:start], held[start:]
         packed = HEADERS[length] + member
         self._held = b"".join((_COUNTS[count + 1], scores, _DOUBLE.pack(score), members, packed))
@@ -247,13 +258,17 @@ class SortedSet:
         self._held = _without(held, place, at)
         return True
 
-    def pop(self, *, is_max: bool) -> tuple[bytes, float]:
-        """Take out the first element, or the last; there is one."""
+    def pop(self, *, is_max: bool) -> tuple[bytes, float, int]:
+        """Take out the first element, or the last; there is one. And how many are left."""
         held = self._held
-        if isinstance(held, bytes):
-            place = held[0] - 1 if is_max else 0
-            return self._delete_small(held, place, place + 1)[0]
-        return held.pop(is_last=is_max)
+        if not isinstance(held, bytes):
+            return held.pop(is_last=is_max)
+        # As `_delete_small`, without a call.
+        left = held[0] - 1
+        place = left if is_max else 0
+        at = skip_short(held, 1 + _WIDTH * held[0], place)
+        self._held = _without(held, place, at)
+        return held[at + 2 : at + 2 + held[at + 1]], _score_at(held, place), left
 
     def delete(self, start: int, stop: int) -> Pairs:
         """Take out the elements with ranks from `start` to before `stop`, all there; what they
@@ -269,6 +284,14 @@ class SortedSet:
             self._grow(scores, members)
             return gone
         return held.delete(start, stop)
+
+    def drop(self, start: int, stop: int) -> None:
+        """As `delete`, for who does not ask what they were."""
+        held = self._held
+        if isinstance(held, bytes) and stop - start == 1:
+            self._held = _without(held, start, skip_short(held, 1 + _WIDTH * held[0], start))
+        else:
+            self.delete(start, stop)
 
     def _delete_small(self, held: bytes, start: int, stop: int) -> Pairs:
         if stop - start == 1:
@@ -337,7 +360,6 @@ class SortedSet:
         if not isinstance(held, bytes):
             yield from held.take_apart()
 
-    @property
     def size_bytes(self) -> int:
         held = self._held
         if type(held) is OrderedTable:
@@ -428,30 +450,33 @@ def _find(held: bytes, member: bytes) -> tuple[int, int]:
     return find_short(held, member, 1 + _WIDTH * count, len(held), count)
 
 
+def _is_above_last(held: bytes, member: bytes, start: int) -> bool:
+    """Whether a member is above the last one, if that can be told without taking them apart."""
+    # As in `find_short`: what looks like the last header is one where no member has such a byte.
+    at = held.rfind(HEADER, start)
+    return held[at + 2 :] < member and held.count(HEADER, start) == held[0]
+
+
 def _with(held: bytes, member: bytes, score: float) -> bytes:
     """With one more."""
     count = held[0]
     start = 1 + _WIDTH * count
     scores = _DOUBLES[count](held, 1)
-    at = -1
     place = bisect_left(scores, score)
     if place < count and scores[place] == score:
         members = unpack_row(held[start:], count)
         place = bisect_left(members, member, place, bisect_right(scores, score, place))
-        if place < count:
-            at = start + 2 * place + len(b"".join(members[:place]))
-    if place == count:
-        at = len(held)
-    elif at < 0:
+        at = start + 2 * place + len(b"".join(members[:place]))
+    else:
         at = skip_short(held, start, place)
     score_at = 1 + _WIDTH * place
-    between, after = held[score_at:at], held[at:]
-    packed = (_COUNTS[count + 1], held[1:score_at], _DOUBLE.pack(score), between)
-    return b"".join((*packed, HEADERS[len(member)], member, after))
+    scores_before, between, after = held[1:score_at], held[score_at:at], held[at:]
+    packed, packed_score = HEADERS[len(member)] + member, _DOUBLE.pack(score)
+    return b"".join((_COUNTS[count + 1], scores_before, packed_score, between, packed, after))
 
 
 def _without(held: bytes, place: int, at: int) -> bytes:
     """Without the element of a rank, whose member begins at `at`."""
     score_at = 1 + _WIDTH * place
-    rest = (held[score_at + _WIDTH : at], held[at + 2 + held[at + 1] :])
-    return b"".join((_COUNTS[held[0] - 1], held[1:score_at], *rest))
+    between, after = held[score_at + _WIDTH : at], held[at + 2 + held[at + 1] :]
+    return b"".join((_COUNTS[held[0] - 1], held[1:score_at], between, after))

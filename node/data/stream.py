@@ -88,8 +88,8 @@ class Chunk:
         self.fields = fields  # Of its first entry; others that have the same do not repeat them.
         self.field = fields[0] if len(fields) == 1 else None  # Where there is only one.
         # What they would take in Redis, but for the counts of entries, which change.
-        self.listpack_bytes = _LISTPACK_BYTES + _int_bytes(len(fields)) + _int_bytes(0)
-        self.listpack_bytes += _texts_bytes(fields)
+        number_bytes = 2 if len(fields) <= _SMALL_MAX else _int_bytes(len(fields))
+        self.listpack_bytes = _LISTPACK_BYTES + 2 + number_bytes + _texts_bytes(fields)
         # Per entry, one behind the other: (ms since `first`, sequence, *values), or a tuple of
         # fields and values in place of the values.
         self.data: bytes | bytearray = bytearray()
@@ -235,6 +235,10 @@ def _first_of(chunk: Chunk) -> int:
     return chunk.first
 
 
+def _names_bytes(fields: tuple[bytes, ...]) -> int:
+    return FIELD_BYTES * len(fields) + sum(map(len, fields))
+
+
 class Stream:
     """May be empty, and stays then: only DEL and expiry remove it."""
 
@@ -261,7 +265,6 @@ class Stream:
         self.max_deleted_id = 0
         self.added = 0  # Entries, ever.
 
-    @property
     def size_bytes(self) -> int:
         return STREAM_BYTES + self.owner.bytes
 
@@ -364,17 +367,19 @@ class Stream:
         entries_max: int,
     ) -> None:
         """As `append`, of one field and its value; with the two parts of the id."""
-        chunk = self.chunks[-1] if self.chunks else None
+        chunks, owner = self.chunks, self.owner
         length = len(value)
         # What most are, told without a call: a text that is no number, behind others of that field,
         # in a chunk that is far from full.
-        if (
-            chunk is None
-            or chunk.owner is not self.owner
+        is_plain = 0 < length < _TEXT_MAX and value[0] > _NUMBER_LAST
+        if is_plain and not chunks:
+            chunk = self._add_chunk(id_, (field, value))
+        elif (
+            not is_plain
+            or not chunks
+            or (chunk := chunks[-1]).owner is not owner
             or chunk.field != field
             or type(chunk.data) is not bytearray
-            or not 0 < length < _TEXT_MAX
-            or value[0] <= _NUMBER_LAST
             or chunk.count + chunk.deleted >= entries_max
             or chunk.listpack_bytes + len(field) + length + 4 >= bytes_max
             or entries_max > _SMALL_MAX
@@ -395,7 +400,7 @@ class Stream:
         chunk.last = id_
         chunk.count += 1
         chunk.listpack_bytes += size
-        self.owner.bytes += len(packed)
+        owner.bytes += len(packed)
         self.length += 1
         self.added += 1
         self.last_id = self.top_id = id_
@@ -403,17 +408,15 @@ class Stream:
             self.first_id = id_
 
     def _add_chunk(self, id_: int, pairs: Sequence[bytes]) -> Chunk:
-        chunks = self.chunks
-        fields = tuple(pairs[::2])
-        # As `count_chunks` counts it.
-        size = CHUNK_BYTES + sum([FIELD_BYTES + len(field) for field in fields])
-        if chunks:
-            last = chunks[-1]
-            if last.owner is self.owner:
-                last.data = bytes(last.data)  # It keeps no room to grow any more.
-            if last.fields == fields:
-                fields = last.fields  # One tuple for both.
-                size = CHUNK_BYTES
+        chunks, fields = self.chunks, tuple(pairs[::2])
+        last = chunks[-1] if chunks else None
+        if last is not None and last.owner is self.owner:
+            last.data = bytes(last.data)  # It keeps no room to grow any more.
+        size = CHUNK_BYTES  # As `count_chunks` counts it.
+        if last is not None and last.fields == fields:
+            fields = last.fields  # One tuple for both.
+        else:
+            size += _names_bytes(fields)
         self.owner.bytes += size
         chunk = Chunk(self.owner, id_, fields)
         chunks.append(chunk)
@@ -519,7 +522,7 @@ class Stream:
         fields = self.chunks[number].fields
         if before >= 0 and self.chunks[before].fields == fields:
             return 0
-        return sum([FIELD_BYTES + len(field) for field in fields])
+        return _names_bytes(fields)
 
     def _find_first(self) -> None:
         """Set the id of the first entry, after some were removed; of the last, if none is left."""

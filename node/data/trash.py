@@ -34,7 +34,7 @@ class Trash:
 
     def add(self, value: Any) -> None:
         """A value, no string, that no key holds any more."""
-        if value.size_bytes > FREED_AT_ONCE_BYTES:
+        if value.size_bytes() > FREED_AT_ONCE_BYTES:
             self._removed().extend(value.take_apart())
 
     def add_database(self, slots: Slots) -> None:

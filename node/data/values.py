@@ -42,7 +42,7 @@ class ValueType:
 
 def size_of(value: Any) -> int:
     """Counted, not measured."""
-    return len(value) if type(value) is bytes else value.size_bytes
+    return len(value) if type(value) is bytes else value.size_bytes()
 
 
 def _same(value: Any) -> Any:

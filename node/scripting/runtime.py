@@ -159,6 +159,7 @@ class Runtime:
         patterns = self._load_file("patterns")()
         self._api = self._load_file("sandbox")(self._hosted(), patterns, self._library)
         self._table = self._lua.table
+        self._listed: Any = self._lua.eval(b"function(...) return {...} end")  # Sooner than that.
         self._run, self._run_few = self._api[b"run"], self._api[b"run_few"]
         self._run_one = self._api[b"run_one"]
 
@@ -304,7 +305,7 @@ class Runtime:
     # --- Values for scripts.
 
     def list_of(self, texts: Sequence[bytes]) -> Any:
-        return self._table(*texts)
+        return (self._listed if len(texts) <= WORDS_MAX else self._table)(*texts)
 
     def to_lua(self, reply: Reply, protocol: int) -> tuple[Any, int | None]:
         """A reply as redis.call gives it: value, and kind if it has one."""

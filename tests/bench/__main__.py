@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shlex
 import shutil
 import sys
@@ -253,7 +254,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ops", type=lambda text: text.split(","), default=["SET", "GET"])
     parser.add_argument(
         "--commands",
-        type=lambda text: text.split(","),
+        type=lambda text: re.split(",(?! )", text),  # Names of apply may have a comma in them.
         default=[],
         help="of apply, e.g. SET,XADD; of pauses, where a beginning of a name will do",
     )

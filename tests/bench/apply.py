@@ -56,6 +56,8 @@ SLICE_NS = 2_000_000  # As a node's.
 ROUNDS = 5
 
 TEN = "MSET of ten, each"  # Ten SETs in one.
+TWO = "EVAL of two calls, each"
+PARTS = {TEN: 10, TWO: 2}  # Commands in one that are counted one by one.
 
 # Name, the command, and what is run before it untimed. @ is the key, # a number that rises.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -113,7 +115,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("DEL", "DEL @", "SET @ v"),
     ("EVAL", "EVAL return(redis.call('set',KEYS[1],ARGV[1])) 1 @ vvvvvvvvvv", ""),
     (
-        "EVAL of two",
+        TWO,
         "EVAL return{redis.call('set',KEYS[1],ARGV[1]),redis.call('get',KEYS[1])} 1 @ vvvvvvvvvv",
         "",
     ),
@@ -255,7 +257,7 @@ def measure(
         if text.split()[0].encode() not in ALL_HANDLERS or (wanted and name not in wanted):
             continue
         mine = batches(text, before, count)
-        parts = 10 if name == TEN else 1
+        parts = PARTS.get(name, 1)
         times: dict[Run, Times] = {}
         for run in (_applied, _handled):
             pairs = [(_timed(run, mine), _timed(run, base)) for _ in range(rounds)]

@@ -99,6 +99,8 @@ class ComparingRules(GeoRules):
                 return self._lcs(args)
             case b"PFCOUNT":
                 return self._pfcount(args)
+            case b"SCRIPT|EXISTS" if len(args) > 2:
+                return self._known_scripts(args)
             case b"SORT" | b"SORT_RO":
                 return self._sort(row, args)
             case b"SPOP":
@@ -115,6 +117,14 @@ class ComparingRules(GeoRules):
         is_refused = isinstance(theirs, ErrorReply) and getattr(ours, "code", "") == "CROSSSLOT"
         assert is_refused or ours == theirs, f"{args}: {ours!r}, Redis: {theirs!r}"
         return theirs
+
+    def _known_scripts(self, args: list[bytes]) -> object:
+        """EVAL brings a body to one shard; it is known when all have it."""
+        ours, theirs = self.both(args)
+        assert isinstance(ours, list)
+        assert isinstance(theirs, list)
+        both = [mine and real for mine, real in zip(ours, theirs, strict=True)]
+        return self._agreed(args, ours, both)
 
     def _waiting(self, args: list[bytes]) -> object:
         ours, theirs = self.both(args)

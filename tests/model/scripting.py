@@ -21,6 +21,17 @@ for number = 1, #KEYS do
   out[number] = redis.{call}(unpack(words))
 end
 return {answer}"""
+# The same with the calls written out, as programs write them.
+PLAIN_ANSWERS = st.sampled_from(
+    [
+        "return {a, b}",
+        "return b",
+        "if a then return {1, b} elseif b then return {2, b} end return {3, type(a), type(b)}",
+        "if b == a then return 'same' end return {tostring(tonumber(b) or 0.5), b}",
+        "for n, k in ipairs(KEYS) do redis.call('SET', k, n) end return #KEYS",
+        "return redis.call('DEL', unpack(KEYS)) + 0.25 .. 'x'",
+    ]
+)
 NAMES_ALONE = [
     *("GET", "INCR", "DEL", "STRLEN", "TYPE", "LLEN", "HLEN", "SCARD", "ZCARD", "XLEN", "TTL"),
     *("LPOP", "RPOP", "PERSIST", "EXISTS", "GETDEL", "BOGUS", "MULTI", "BLPOP", "get"),
@@ -62,4 +73,30 @@ class ScriptRules(Rules):
         keys = [self.key(key) for key, _ in steps]
         args = [word for _, words in steps for word in (len(words), *words)]
         body = BODY.format(head=head, call=call, answer=answer)
+        self.check(name, body, len(keys), *keys, *args)
+
+    @rule(
+        steps=st.tuples(st.tuples(KEYS, CALLS), st.tuples(KEYS, CALLS)),
+        name=st.sampled_from(["EVAL", "EVAL", "EVAL", "EVAL_RO"]),
+        call=st.sampled_from(["call", "call", "pcall"]),
+        answer=PLAIN_ANSWERS,
+    )
+    def plain_script(
+        self,
+        steps: tuple[tuple[bytes, tuple[Word, ...]], tuple[bytes, tuple[Word, ...]]],
+        name: str,
+        call: str,
+        answer: str,
+    ) -> None:
+        keys: list[bytes] = []
+        args: list[Word] = []
+        calls: list[str] = []
+        for number, (key, words) in enumerate(steps, 1):
+            at = len(args) + 1
+            places = [f"ARGV[{at}]", f"KEYS[{number}]"]
+            places += [f"ARGV[{at + one}]" for one in range(1, len(words))]
+            calls.append(f"redis.{call}({', '.join(places)})")
+            keys.append(self.key(key))
+            args += words
+        body = f"local a, b = {', '.join(calls)} {answer}"
         self.check(name, body, len(keys), *keys, *args)

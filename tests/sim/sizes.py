@@ -51,6 +51,8 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (large_string, "CHUNK_BYTES", CHUNK_BYTES),
     (large_string, "_PART_BYTES", 2 * CHUNK_BYTES),
     (large_string, "_ZEROS", bytes(CHUNK_BYTES)),
+    (ordered_table, "READY_AFTER", 1),
+    (ordered_table, "READY_SHARE", 1),
     (ordered_table, "UNORDERED_MAX", 16),
     (quicklist, "SHORT_ELEMENTS", 6),
     (set, "INTS_MAX", 4),

@@ -273,3 +273,25 @@ def test_what_adds_nothing_does_not_touch_the_value(shard: Driver) -> None:
     assert changed is not None
     assert changed is not held
     cut.abort()
+
+
+def test_a_member_that_moves_to_its_own_set_stays_while_a_snapshot_runs(shard: Driver) -> None:
+    shard.run("SADD", "a", "x", "y")
+    cut = shard.keys.begin_snapshot()
+    assert shard.run("SMOVE", "a", "a", "x") == 1
+    assert members_of(shard.run("SMEMBERS", "a")) == [b"x", b"y"]
+    cut.abort()
+
+
+def test_members_that_look_like_the_headers_of_others_are_moved_and_taken_out(
+    shard: Driver,
+) -> None:
+    members = [b"\xc4\x01a", b"a", b"\xc4", b"b\xc4\x02cd", b"cd", b"\xc4\x02"]
+    for gone in (*members, b"absent", b"c" * 65):
+        for command in ("SREM", "SMOVE"):
+            shard.run("DEL", "a", "b")
+            shard.run("SADD", "a", *members)
+            shard.run(command, "a", *["b"] * (command == "SMOVE"), gone)
+            left = [member for member in members if member != gone]
+            assert members_of(shard.run("SMEMBERS", "a")) == left
+            assert shard.run("SCARD", "b") == (command == "SMOVE" and gone in members)

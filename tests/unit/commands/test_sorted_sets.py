@@ -49,7 +49,10 @@ def test_members_with_scores_are_flat_in_resp_2_and_pairs_in_resp_3(shard: Drive
 
 
 def test_a_pop_without_a_count_is_flat_in_both(shard: Driver) -> None:
-    assert shard.run("ZPOPMAX", "z") == [b"three", 3.0]
+    reply = shard.run("ZPOPMAX", "z")
+    assert reply == [b"three", 3.0]
+    assert encode_reply(reply, 2) == b"*2\r\n$5\r\nthree\r\n$1\r\n3\r\n"
+    assert encode_reply(reply, 3) == b"*2\r\n$5\r\nthree\r\n,3\r\n"
     assert shard.run("ZPOPMIN", "z", 5) == PairsReply(((b"one", 1.0), (b"two", 2.0)))
     assert shard.run("EXISTS", "z") == 0
     assert shard.run("ZPOPMIN", "z") == []

@@ -9,7 +9,6 @@ from trimaran.node.data.values import TYPES, ValueType
 class Words(list[bytes]):
     """Counted by its length alone, so that what is not counted shows."""
 
-    @property
     def size_bytes(self) -> int:
         return sum(map(len, self))
 

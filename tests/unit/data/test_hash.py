@@ -33,7 +33,7 @@ def restored(value: Hash) -> Hash:
 
 
 def state(value: Hash) -> object:
-    return msgpack.packb([value.pack(), list(value.parts()), value.size_bytes])
+    return msgpack.packb([value.pack(), list(value.parts()), value.size_bytes()])
 
 
 def content_of(value: Hash) -> Model:
@@ -187,7 +187,7 @@ def test_what_it_counts_is_what_it_takes(count: int, is_expiring: bool) -> None:
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    counted = sum(value.size_bytes for value in values) - is_expiring * copies * SCHEDULE_BYTES
+    counted = sum(value.size_bytes() for value in values) - is_expiring * copies * SCHEDULE_BYTES
     assert counted == pytest.approx(taken, rel=0.15, abs=100)
 
 

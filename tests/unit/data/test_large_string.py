@@ -96,7 +96,7 @@ def test_what_is_counted_is_what_is_used() -> None:
         large.append(b"%04d" % number * 256)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert used * 0.85 < large.size_bytes < used * 1.15
+    assert used * 0.85 < large.size_bytes() < used * 1.15
 
 
 # --- In a keyspace.

@@ -202,7 +202,7 @@ def test_the_counted_size_is_near_the_real_one(count: int, length: int) -> None:
         used = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    counted = sum(value.size_bytes for value in values)
+    counted = sum(value.size_bytes() for value in values)
     assert 0.85 < counted / used < 1.15
 
 
@@ -216,7 +216,7 @@ def _made(count: int, length: int) -> ListValue:
 @pytest.mark.parametrize("count", [10, 1_000, 100_000])
 def test_an_element_of_ten_bytes_takes_less_than_twice_that_of_redis(count: int) -> None:
     redis = 12 * count + 80
-    assert _made(count, 10).size_bytes < 2 * redis
+    assert _made(count, 10).size_bytes() < 2 * redis
 
 
 def test_a_part_of_a_snapshot_has_at_most_a_thousand_elements_or_64_kib() -> None:

@@ -97,6 +97,26 @@ def test_it_comes_back_from_its_parts_in_the_same_order_and_goes_on_alike() -> N
     assert state(other) == state(table)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
+def test_many_are_removed_as_they_are_one_by_one(share: float) -> None:
+    rng = Random(1)
+    names = [b"%d" % number for number in range(5000)]
+    gone = [name for name in names if rng.random() < share]
+    rng.shuffle(gone)
+    one_by_one, at_once = filled(5000), filled(5000)
+    before = state(at_once)
+    copy = at_once.copy()
+    for name in gone:
+        one_by_one.pop(name)
+    at_once.remove_all(gone)
+    assert state(at_once) == state(one_by_one)
+    assert state(copy) == before
+    for name in gone:
+        at_once.put(name, 1)
+        one_by_one.put(name, 1)
+    assert state(at_once) == state(one_by_one)
+
+
 def test_emptied_it_is_as_small_as_a_new_one() -> None:
     table = filled(5000)
     for number in range(5000):

@@ -118,6 +118,9 @@ def test_what_is_there_is_taken_at_once(rig: Rig, router: WaitingRouter) -> None
     assert client.ask(b"XADD s 1-1 f v", b"XREAD BLOCK 0 STREAMS s 0") == [
         [b"s", [[b"1-1", [b"f", b"v"]]]]
     ]
+    # Whichever of its ids has some.
+    for ids in (b"$ 0", b"9 0", b"0 $"):
+        assert client.ask(b"XREAD BLOCK 0 STREAMS s s " + ids) == [[b"s", [[b"1-1", [b"f", b"v"]]]]]
     assert client.ask(b"SET t 1", b"BLPOP b t 0").startswith("WRONGTYPE")
     assert client.ask(b"XREADGROUP GROUP g c BLOCK 0 STREAMS none >").startswith("NOGROUP")
     assert client.ask(b"BLPOP a x") == "ERR timeout is not a float or out of range"
