@@ -64,6 +64,7 @@ class LoopRuntime:
         self._loop = loop
         self._tell = fail
         self._has_failed = False
+        self._is_closed = False
         self._log = _Worker("log", loop, self._fail)
         self._bulk = _Worker("bulk", loop, self._fail)
         self._aside = _Worker("aside", loop, self._fail)
@@ -77,7 +78,8 @@ class LoopRuntime:
     def run_log(
         self, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
     ) -> None:
-        if is_here:
+        # Behind `close` the files may be closed, too: what the thread is given then is left undone.
+        if is_here and not self._is_closed:
             self._run(lambda: done(work()))
         else:
             self._log.run(work, partial(self._run, done))
@@ -101,7 +103,8 @@ class LoopRuntime:
         self._tell(error)
 
     def close(self) -> None:
-        """Wait for the threads; what they were given is done then."""
+        """Wait for the threads; what they were given is done then, and nothing after it."""
+        self._is_closed = True
         self._log.close()
         self._bulk.close()
         self._aside.close()

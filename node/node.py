@@ -191,6 +191,7 @@ class Node:
             log=self.log,
         )
         self.engine.evictor.settings = settings_of(topology.settings)
+        self.engine.evictor.tick(self._clock.now_ns())
         self.snapshotting = Snapshotting(
             self.engine,
             SnapshotConfig(
@@ -423,6 +424,7 @@ class Node:
         self.topology = topology
         self._settings = pack_settings(topology.settings)
         self.engine.evictor.settings = settings_of(topology.settings)
+        self.engine.evictor.tick(self._clock.now_ns())
         _log.info("topology", extra={"epoch": topology.epoch})
         self._transport.update_topology(topology)
         self.topology_changed(topology)

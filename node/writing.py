@@ -118,8 +118,11 @@ class LogWriter:
             self._log.write(staged)
             return staged
 
-        is_short = self._writing.is_awaited and staged.size <= SHORT_BYTES
-        self.was_here = is_alone and is_short and self._is_quick_and_rests()
+        # To make a new segment takes a hundred times as long as to write to one.
+        is_short = staged.size <= SHORT_BYTES and staged.segment.is_created
+        self.was_here = (
+            is_alone and self._writing.is_awaited and is_short and self._is_quick_and_rests()
+        )
         self._runtime.run_log(write, self._written, is_here=self.was_here)
 
     def _is_quick_and_rests(self) -> bool:

@@ -136,7 +136,7 @@ class Leadership:
                     entries = self._entries_from(first)
                 if patient is None:
                     patient = self._thrift.patient(log.last_index, now)
-                is_patient = follower.replica in patient
+                is_patient = follower.replica in patient and not self._takes_over(follower)
                 self._send_append(
                     follower, EntryId(term, previous), entries, now, is_patient=is_patient
                 )
@@ -348,6 +348,13 @@ class Leadership:
     def begin_transfer(self, target: ReplicaId, now: int) -> None:
         self.transfer = Transfer(target, now + self._config.election_timeout_ns)
         self.continue_transfer()
+        follower = self.followers[target]
+        if follower.state is State.REPLICATE and follower.in_flight:
+            # Some of it may be in no hurry (`thrift.py`). This is, and comes behind all of it.
+            previous = follower.next_index - 1
+            term = self._log.term_at(previous)
+            if term is not None:
+                self._send_append(follower, EntryId(term, previous), (), now)
 
     def continue_transfer(self) -> None:
         """Tell the target to campaign as soon as its log equals ours."""
@@ -358,6 +365,9 @@ class Leadership:
             transfer.is_sent = True
             self._lease.lend()
             self._out.append(TimeoutNow(self._replica, transfer.target, self._term))
+
+    def _takes_over(self, follower: Progress) -> bool:
+        return self.transfer is not None and self.transfer.target == follower.replica
 
     def best_successor(self, now: int) -> ReplicaId | None:
         """The live follower that is furthest; None if all are silent."""

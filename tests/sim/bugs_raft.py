@@ -341,7 +341,7 @@ BUGS: tuple[Bug, ...] = (
         "R4",
         "has its lease|not linearizable",
         patches=((Leadership, "heartbeat_answered", _from_the_answer),),
-        first=15,
+        first=92,
     ),
     Bug(
         "a voter votes within a lease",

@@ -50,7 +50,7 @@ BUGS = (
         _STALE,
         patches=((Router, "_expire", _sure),),
         needs=attrgetter("has_sdk"),
-        first=130,
+        first=210,
     ),
     Bug(
         "a session asked for again is another one",

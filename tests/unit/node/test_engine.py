@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from random import Random
-from typing import TYPE_CHECKING, Any  # Of a shard's `_run`, whatever it is given.
+from typing import TYPE_CHECKING, Any, TypeVar  # Of a shard's `_run`, whatever it is given.
 
 import pytest
 
@@ -20,6 +20,7 @@ from trimaran.node.request import Done, Outcome
 from trimaran.node.shard import Shard
 from trimaran.proto.reply import OK
 
+from ...sim.runtime import SimRuntime
 from ...sim.schedule import MS, SECOND
 from ...sim.watch import WATCHED
 from .rig import Rig
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from trimaran.cluster.topology import Topology
 
 WINDOW_NS = 250 * MS
+T = TypeVar("T")
 
 
 class Load:
@@ -371,3 +373,40 @@ def test_what_does_not_fit_into_uncommitted_bytes_max_waits_for_what_is_before_i
     waiting = [rig.ask(leader, f"SET k{number} {'x' * 9_000}") for number in range(3)]
     rig.until(lambda: all(one.outcome for one in waiting))
     assert [type(one.outcome) for one in waiting] == [Done] * 3
+
+
+def test_writes_done_in_the_loop_keep_their_promises_in_the_middle_of_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = 0
+    in_thread = SimRuntime.run_log
+
+    def run_log(
+        self: SimRuntime, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
+    ) -> None:
+        nonlocal here
+        here += is_here
+        if is_here:
+            done(work())
+        else:
+            in_thread(self, work, done)
+
+    monkeypatch.setattr(SimRuntime, "run_log", run_log)
+    rig = Rig(3, 2).settle()
+    for number in range(1, 41):
+        name = f"n{number % 3 + 1}"
+        assert rig.do(name, "INCR k", shard=number % 2) == [(number + 1) // 2]
+        rig.run(MS)
+        if number == 20:
+            leader = rig.leader(0)
+            assert leader is not None
+            rig.kill(leader)
+            rig.machines[NodeId(leader)].start()
+            rig.settle()
+    assert here > 40, "most of them come alone, on a quick disk"
+    rig.run(300 * MS)
+    digests = {
+        tuple(shard.digest() for shard in rig.node(name).engine.shards.values())
+        for name in rig.machines
+    }
+    assert len(digests) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 import pytest
@@ -354,7 +355,7 @@ def test_when_the_limit_is_taken_away_what_grows_is_carried_out_again() -> None:
     for limit, reply in (("1", REFUSED), ("0", OK)):
         done: list[Outcome] = []
         rig.node("n1").settings.change((("maxmemory", limit),), done.append)
-        rig.run(SECOND)
+        rig.until(partial(bool, done))
         assert rig.do("n1", "SET k v") == [reply]
 
 

@@ -8,6 +8,7 @@ from trimaran.proto.reply import OK
 
 from ...sim.schedule import MS, SECOND
 from .rig import Rig
+from .test_engine import QUICK, Load
 
 
 def test_leadership_goes_back_to_the_preferred_replica_when_it_is_up_again() -> None:
@@ -18,6 +19,20 @@ def test_leadership_goes_back_to_the_preferred_replica_when_it_is_up_again() -> 
     rig.machines[NodeId("n1")].start()
     rig.until(lambda: rig.leader(0) == "n1", at_most_ns=6 * SECOND)
     assert rig.do("n3", "APPEND k 2") == [2]
+
+
+def test_leadership_goes_back_under_load_too() -> None:
+    rig = Rig(3, 1, parts=QUICK).settle()
+    rig.shard("n1").core.transfer_leadership(rig.shard("n2").core.replica)
+    rig.node("n1").engine.touch(rig.shard("n1"))
+    rig.until(lambda: rig.leader(0) == "n2")
+    load = Load(rig, [0], 8)
+    behind = rig.shard("n2").core
+    rig.run(SECOND)
+    one, three = sorted(behind.followers(), key=lambda one: one.node)
+    assert one.match_index < three.match_index, "the one to take over is not hurried"
+    rig.until(lambda: rig.leader(0) == "n1", at_most_ns=2 * STEADY_NS)
+    load.measure()
 
 
 def test_a_preferred_replica_that_does_not_take_over_is_asked_less_and_less() -> None:

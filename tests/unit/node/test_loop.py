@@ -19,6 +19,10 @@ def ignore(_: None) -> None:
     """The result of work that has none."""
 
 
+def ignore_error(_: BaseException) -> None:
+    """Where none comes."""
+
+
 def explode_with(_: None) -> None:
     explode()
 
@@ -58,4 +62,26 @@ async def test_an_exception_anywhere_fails_the_process_and_no_callback_runs_afte
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not ran
+    runtime.close()
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+async def test_nothing_is_written_behind_the_end(*, is_here: bool) -> None:
+    written: list[int] = []
+    runtime = LoopRuntime(asyncio.get_running_loop(), ignore_error)
+    runtime.close()
+    runtime.run_log(partial(written.append, 1), ignore, is_here=is_here)
+    await asyncio.sleep(0)
+    assert not written
+
+
+async def test_what_fails_behind_a_write_here_is_not_raised_where_it_was_begun() -> None:
+    """Whoever did may be in the middle of a turn of a stream's task, not of a callback."""
+    failed: list[BaseException] = []
+    runtime = LoopRuntime(asyncio.get_running_loop(), failed.append)
+    runtime.run_log(lambda: None, explode_with, is_here=True)
+    assert [type(error) for error in failed] == [ZeroDivisionError]
+    written: list[int] = []
+    runtime.run_log(partial(written.append, 1), ignore, is_here=True)
+    assert not written, "nothing is begun by a process that has failed"
     runtime.close()

@@ -34,6 +34,7 @@ class Disk:
         self.now = LONE_NS
         self.size = 100
         self.takes_ns = QUICK_NS
+        self.is_created = True  # The segment it is written to; and that is this, too.
         self.here: list[bool] = []
         self.in_thread: list[Callable[[], None]] = []
         self.kept = 0
@@ -48,6 +49,10 @@ class Disk:
         )
 
     # --- What a writer needs.
+
+    @property
+    def segment(self) -> Disk:
+        return self
 
     def now_ns(self) -> int:
         return self.now
@@ -134,6 +139,11 @@ def test_one_beside_which_others_wait_is_not(disk: Disk) -> None:
 def test_a_long_one_is_not(disk: Disk, size: int, *, is_here: bool) -> None:
     disk.size = size
     assert disk.save() is is_here
+
+
+def test_one_for_which_a_segment_has_to_be_made_is_not(disk: Disk) -> None:
+    disk.is_created = False
+    assert not disk.save()
 
 
 def test_a_disk_that_was_slow_has_to_be_quick_in_the_thread_first(disk: Disk) -> None:

@@ -243,7 +243,7 @@ def test_nobody_leads_beside_a_lease_in_any_schedule(
             raise
         served += schedule.cluster.served_by_lease
         led += schedule.cluster.last_led
-    assert served > SEEDS, "hardly any read was served under a lease"
+    assert served > SEEDS * 3 // 4, "hardly any read was served under a lease"
     assert led > SEEDS // 3, "hardly any leader was replaced"
 
 

@@ -7,6 +7,7 @@ import pytest
 from trimaran.node.errors import NotLeader
 from trimaran.node.raft.types import (
     ZERO,
+    AppendEntries,
     Heartbeat,
     HeartbeatReply,
     Message,
@@ -224,6 +225,28 @@ def test_nothing_is_proposed_during_a_transfer() -> None:
         core.propose(b"x", 0)
     assert refusal.value.hint == "n2"
     assert core.request_read(MS) == 1
+
+
+def test_who_is_to_take_over_is_hurried_with_what_it_was_sent_in_no_hurry() -> None:
+    core = make_leader()
+    for follower in (TWO, THREE):
+        core.receive(matched(follower, ONE, 1, 1), MS)
+    core.propose(b"tried with all", MS)
+    save(core)
+    core.propose(b"x", 2 * MS)
+    (ready,) = take(core)
+    sent = {one.target: one for one in ready.send_now if isinstance(one, AppendEntries)}
+    assert not sent[TWO].is_patient
+    assert sent[THREE].is_patient
+    core.propose(b"y", 2 * MS)
+    core.transfer_leadership(THREE)
+    (ready,) = take(core)
+    behind = [one for one in ready.send_now if isinstance(one, AppendEntries)]
+    behind = [one for one in behind if one.target == THREE]
+    assert [(one.previous.index, len(one.entries)) for one in behind] == [(3, 0), (3, 1)]
+    assert not any(one.is_patient for one in behind)
+    core.receive(matched(THREE, ONE, 1, 4), 3 * MS)
+    assert TimeoutNow(ONE, THREE, 1) in take(core)[0].send_now
 
 
 def test_a_transfer_that_does_not_succeed_is_given_up() -> None:
