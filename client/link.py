@@ -209,6 +209,8 @@ async def to_the_end(call: grpc.aio.Call, reading: Coroutine[Any, Any, T]) -> T:
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # Whoever cancelled this does not ask: then it is nobody's.
     return task.result()
 
 

@@ -86,8 +86,9 @@ def test_the_shop_is_right_after_the_node_that_leads_it_was_killed(
     leader = up.wait_for(r"(n\d) .*died: killed by SIGKILL").group(1)
     assert leader in before
     until(lambda: not load.is_running, load.tail, 90)
-    told = load.tail()
+    told = load.tail(1 << 20)
     assert load.exit_code == 0, told
+    assert "Traceback" not in told, told
     assert len(re.findall(r"(?m)^\w+ +delivered .* right$", told)) == 5, told
     orders = re.search(r"(?m)^([\d,]+) orders: 0 there twice, 0 answered and missing$", told)
     assert orders is not None, told
