@@ -224,7 +224,7 @@ class Engine:
         self._turn(is_tick=True)
 
     def _tick_cores(self, now_ns: int) -> None:
-        """What a core has to do sooner than it said, it says when it is stepped (`_drain`)."""
+        """What a core has to do sooner than it said, it says when it is stepped (`_step`)."""
         self._deadline_ns = NOT_ARMED
         for shard in self.shards.values():
             core = shard.core

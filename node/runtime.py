@@ -28,8 +28,8 @@ class Runtime(Protocol):
         self, work: Callable[[], T], done: Callable[[T], None], *, is_here: bool = False
     ) -> None:
         """Run `work` on the log's thread, first in first out, then `done(result)` on the loop.
-        What `work` raises stops the process (correctness L8). With `is_here` both may
-        run at once, before this returns: then nothing else may be on its way to that thread."""
+        What `work` raises stops the process (correctness L8). With `is_here` both may run at once,
+        before this returns: then nothing else may be on its way to that thread."""
 
     def run_bulk(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """The same on the thread for snapshots, so that they do not delay the log."""

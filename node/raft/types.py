@@ -140,9 +140,8 @@ class AppendReply:
     match_index: int  # Success: the follower's log, on disk, equals the leader's up to here.
     rejected_index: int  # Failure: the `previous.index` that did not fit.
     conflict: EntryId  # Failure: a place (term, index) at or before which the logs may agree.
-    is_patient: bool = field(
-        default=False, compare=False
-    )  # Not sent along: its sender alone minds.
+    # Not sent along: its sender alone minds.
+    is_patient: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
