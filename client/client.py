@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal  # Any: redis-py's options and replies.
@@ -50,15 +51,27 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # noqa: TID251 - set for a lib
 _LEFT_BEHIND: list[Core] = []
 
 
+def _stats_of(home: Home | None) -> RouterStats:
+    return home.stats if home is not None else RouterStats()
+
+
 class Home:
     """What a client and its views, pipelines and subscriptions share: one core per process."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.is_closed = False
-        self.telemetry = telemetry_of(lambda: self.stats)
+        self.is_left_open = False  # Nobody is told if it is.
+        home = weakref.ref(self)  # Who asks for counts may ask for ever.
+        self.telemetry = telemetry_of(lambda: _stats_of(home()))
         self._core: Core | None = None
         self._pid = 0
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        core = None if self.is_closed or self.is_left_open else self.started
+        if core is not None and not core.loop.is_closed():
+            name = f"<trimaran.Client({','.join(self.options.addresses)})>"
+            _warn(f"{name} was not closed: await aclose()", ResourceWarning, source=self)
 
     def core(self) -> Core:
         """That of this process and this loop; made when it is first asked for.
@@ -111,9 +124,13 @@ class Home:
         return core.router.stats if core is not None else RouterStats()
 
     async def close(self) -> None:
-        self.is_closed = True
+        """Raises RuntimeError on another loop than the one it is in use on."""
         core = self.started
-        if core is not None and not core.loop.is_closed():
+        is_open = core is not None and not core.loop.is_closed()
+        if core is not None and is_open and core.loop is not asyncio.get_running_loop():
+            raise RuntimeError("this client is in use on another event loop: close it there")
+        self.is_closed = True
+        if core is not None and is_open:
             await core.close()
 
 
@@ -202,14 +219,6 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
     async def close(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001
         """As `aclose`."""
         await self.aclose()
-
-    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        home: Home | None = getattr(self, "_home", None)
-        if home is None or home.is_closed or self._options is not home.options:
-            return
-        core = home.started
-        if core is not None and not core.loop.is_closed():
-            _warn(f"{self!r} was not closed: await aclose()", ResourceWarning, source=self)
 
     # --- Views.
 
@@ -437,7 +446,9 @@ class Client(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]
 
         `await script(keys=[...], args=[...])`, as `redis.asyncio.Redis.register_script` gives it.
         """
-        return import_module("redis.commands.core").AsyncScript(self, script)
+        from .scripts import AsyncScript
+
+        return AsyncScript(self, script)  # type: ignore[arg-type]  # It names its own.
 
     async def topology(self) -> TopologyView:
         """Nodes, shards and their leaders, as they are known now."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import grpc_loading  # noqa: F401 - before anything that imports gRPC.
-from .errors import ClientClosed, NotApplied, OutcomeUnknown
+from .errors import ClientClosed, NotApplied, OutcomeUnknown, error_of
 from .link import Link, LinkBroken, Metadata, open_channel
 from .router import Router, RouterConfig
 from .watch import Watcher
@@ -216,7 +216,7 @@ class Core:
                 answered=partial(self._answered, node),
                 broken=partial(self._broken, node),
             )
-        link.send(number, data)
+        link.send(number, data, self.router.commands_of(number))
 
     def _say(self, node: str, data: bytes) -> None:
         link = self._links.get(node)
@@ -250,9 +250,10 @@ class Core:
         log.debug("link_broken node=%s failures=%d reason=%s", node, failures, reason)
         self._last_failure = f"{node}: {reason}"
         pause_s = min(PAUSE_MAX_S, PAUSE_S * 2 ** min(failures - 1, 10))
-        self.router.broken(
-            node, unsent, pause_s, partial(reason.error, node) if reason.code else None
-        )
+        refusal = partial(reason.error, node) if reason.code else None
+        if reason.too_large:
+            refusal = partial(error_of, "ERR", f"no node takes that much at once: {reason}")
+        self.router.broken(node, unsent, pause_s, refusal, reason.too_large)
 
     def _changed(self, view: TopologyView) -> None:
         for node, link in list(self._links.items()):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar  # Any: gRPC's calls are generic.
@@ -45,17 +47,27 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.enable_retries", 0),  # It would send again what may have been applied.
 )
 
+COMMANDS_MAX = 5_000  # In one message; nodes take 10,000 (message_commands_max).
+
 Metadata = Sequence[tuple[str, str]]
+
+# What a node says to a message that is too large.
+_LIMIT = re.compile(r"a message(?:, put together,)? may hold (\d+) (bytes|commands)")
 
 
 class LinkBroken(Exception):
     """Why a link has ended; `is_final` if another one would end alike, and `code` that of the error
-    reply that Redis has for it, if it has one."""
+    reply that Redis has for it, if it has one. `bytes_max` and `commands_max` say what a node takes
+    in one message, if it ended for that; then `too_large` are the tries that are more."""
 
     def __init__(self, text: str, *, is_final: bool = False, code: str = "") -> None:
         super().__init__(text)
         self.is_final = is_final
         self.code = code
+        self.too_large: frozenset[int] = frozenset()
+        limit = _LIMIT.fullmatch(text)
+        self.bytes_max = int(limit[1]) if limit is not None and limit[2] == "bytes" else 0
+        self.commands_max = int(limit[1]) if limit is not None and limit[2] == "commands" else 0
 
     def error(self, node: str) -> Exception:
         """What callers are told whose commands it kept from leaving."""
@@ -83,15 +95,17 @@ class Link:
         self._answered = answered
         self._broken = broken
         self._out: list[tuple[int, bytes]] = []
+        self._sizes: dict[int, tuple[int, int]] = {}  # Of tries: bytes, and commands.
         self._owed = 0  # Answers that are outstanding,
         self._quiet_since = 0.0  # and since when nothing came, in seconds of the loop's clock.
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._channel: grpc.aio.Channel | None = None
 
-    def send(self, number: int, data: bytes) -> None:
-        """A try, which leaves with all others of this turn."""
+    def send(self, number: int, data: bytes, commands: int = 1) -> None:
+        """A try of so many commands, which leaves with all others of this turn."""
         self._out.append((number, data))
+        self._sizes[number] = (len(data), commands)
         if not self._owed:
             self._quiet_since = asyncio.get_running_loop().time()
         self._owed += 1
@@ -141,6 +155,14 @@ class Link:
         self._task = None
         unsent = self.unsent
         self._out.clear()
+        sizes, self._sizes = self._sizes, {}
+        if reason.bytes_max or reason.commands_max:
+            limits = (reason.bytes_max or math.inf, reason.commands_max or math.inf)
+            reason.too_large = frozenset(
+                number
+                for number, (size, commands) in sizes.items()
+                if size > limits[0] or commands > limits[1]
+            )
         self._broken(reason, unsent)
 
     async def _serve(self, channel: grpc.aio.Channel) -> LinkBroken:
@@ -160,6 +182,8 @@ class Link:
                     task.cancel()
                 ends = await asyncio.gather(reading, writing, return_exceptions=True)
             for end in ends:
+                if isinstance(end, asyncio.InvalidStateError) and call.done():
+                    return reason_of_status(await call.code(), await call.details())
                 if isinstance(end, Exception) and not isinstance(end, asyncio.CancelledError):
                     raise end
             return LinkBroken("the node has ended the stream")
@@ -170,9 +194,21 @@ class Link:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            out, self._out = self._out, []
-            for message in messages([data for _, data in out]):
-                await call.write(message)
+            while self._out:
+                some, self._out = self._first_of(self._out)
+                for message in messages([data for _, data in some]):
+                    await call.write(message)
+
+    def _first_of(
+        self, out: list[tuple[int, bytes]]
+    ) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+        """What one message may hold, and the rest."""
+        commands = 0
+        for place, (number, _) in enumerate(out):
+            commands += self._sizes[number][1] if number else 0
+            if commands > COMMANDS_MAX and place:
+                return out[:place], out[place:]
+        return out, []
 
     async def _read(self, call: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -189,6 +225,7 @@ class Link:
     def _take(self, answers: Iterable[BatchAnswer]) -> None:
         for answer in answers:
             self._owed -= 1
+            self._sizes.pop(answer.id, None)
             self._answered(answer)
 
 
@@ -216,8 +253,12 @@ async def to_the_end(call: grpc.aio.Call, reading: Coroutine[Any, Any, T]) -> T:
 
 def reason_of(error: grpc.aio.AioRpcError) -> LinkBroken:
     """Why a call has ended, for people."""
-    code = error.code()
-    text = error.details() or code.name
+    return reason_of_status(error.code(), error.details())
+
+
+def reason_of_status(code: grpc.StatusCode, details: str | None) -> LinkBroken:
+    """Why a call has ended that ended so, for people."""
+    text = details or code.name
     if code is grpc.StatusCode.UNIMPLEMENTED or "Failed parsing HTTP/2" in text:
         text = "it does not speak to Trimaran's clients: is it the gRPC port (base port + 2)?"
         return LinkBroken(text, is_final=True)

@@ -5,6 +5,7 @@ Bad ones are refused, with what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from types import NoneType
@@ -41,6 +42,8 @@ class Options:
         """What each call of gRPC says of its caller."""
         return () if not self.password else (("authorization", f"Bearer {self.password}"),)
 
+
+_HOST = re.compile(r"[^\s:,/@\[\]]+|\[[0-9A-Fa-f:.]+(%[^\s\]]+)?\]")  # A name, IPv4; [IPv6].
 
 _REFUSED = {
     "ssl": "the server has no TLS yet: leave it out, and keep the ports inside a trusted network",
@@ -109,12 +112,17 @@ def _checked(options: Options) -> Options:
 
 
 def _address(text: str) -> str:
+    if not isinstance(text, str):
+        raise DataError(f"{text!r} is no address: it must be text, host:port")
+    if "://" in text:
+        raise DataError(f"{text!r} is a URL: use from_url, or give host:port")
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.startswith("[")):
         host, port = text.strip("[]"), str(DEFAULT_PORT)
         host = f"[{host}]" if ":" in host else host
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise DataError(f"{text!r} is no address: host:port, port as 7381 (base port + 2)")
+    if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        several = ": each of several is an argument of its own" if "," in text else ""
+        raise DataError(f"{text!r} is no address{several}: host:port, port as 7381 (base port + 2)")
     return f"{host}:{port}"
 
 

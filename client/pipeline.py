@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Command = tuple[tuple[Any, ...], dict[str, Any]]
 Asked = tuple[list[bytes], "ClientRoute", dict[str, Any]]
 SHOWN_CHARS = 100  # Of a command that failed.
+# Without a transaction so much is sent together, and what is behind it when that is answered.
+RUN_COMMANDS_MAX, RUN_BYTES_MAX = 5_000, 8 << 20
 
 _CONTROL = frozenset({"MULTI", "EXEC", "DISCARD"})
 _FAILURES = (NotApplied, OutcomeUnknown)
@@ -253,14 +255,14 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         client, options = self._client, self._client._options
         view = core.router.view
         assert view is not None
-        found: set[int] = set()
+        found = {self._shard_of(key, len(view.shards)) for key, _ in self._watched}
         is_write = bool(self._watched)
         commands: list[bytes] = []
         for command in stack:
             words, route = self._words(command)
             if str(command[0][0]).upper() in _CONTROL:
                 raise RedisError(f"{command[0][0]} is what the pipeline does: use its methods")
-            if route.row is not None and route.row.has_keys:
+            if _is_placed(route, len(words)):
                 found.add(shard_for(route, options.db, words, len(view.shards)))
             is_write = is_write or route.is_write
             commands.append(encode_command(words))
@@ -270,7 +272,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
                 "Keys in request don't hash to the same slot: a transaction is on one shard; use a"
                 " hash tag, or a database above 0",
             )
-        shard = found.pop() if found else shard_for(_KEYED, options.db, [b"WATCH", b""], 1)
+        shard = found.pop() if found else self._shard_of(b"", len(view.shards))
         batch = core.router.batch(
             shard,
             options.db,
@@ -290,6 +292,9 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
                 raise result
         return [client._reader.read(outcome_of(one)) for one in gathered.results if one]  # type: ignore[arg-type]
 
+    def _shard_of(self, key: bytes, shards: int) -> int:
+        return shard_for(_KEYED, self._client._options.db, [b"WATCH", key], shards)
+
     async def _execute_separately(self, core: Core, stack: list[Command]) -> list[Any]:
         """In order per shard. A command over several shards or over all, or one that waits for
         data, waits for those before it, and those behind it wait for it."""
@@ -297,14 +302,28 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         replies: list[Any] = [None] * len(stack)
         start = 0
         while start < len(stack):
-            end = start
-            while end < len(stack) and not self._is_apart(core, asked[end]):
-                end += 1
+            end = self._end_of_run(core, asked, start)
+            if end == start:
+                await self._execute_alone(core, asked, start, replies)
+                start += 1
+                continue
             await self._execute_run(core, asked, range(start, end), replies)
-            if end < len(stack):
-                await self._execute_alone(core, asked, end, replies)
-            start = end + 1
+            is_cut = end < len(stack) and not self._is_apart(core, asked[end])
+            if is_cut and any(isinstance(one, _FAILURES) for one in replies[start:end]):
+                text = "not sent: a command before it in the pipeline was not acknowledged"
+                replies[end:] = [NotApplied(text) for _ in replies[end:]]
+                break
+            start = end
         return replies
+
+    def _end_of_run(self, core: Core, asked: list[Asked], start: int) -> int:
+        """Behind what can be sent together, from `start` on."""
+        end, size = start, 0
+        limit = min(len(asked), start + RUN_COMMANDS_MAX)
+        while end < limit and size < RUN_BYTES_MAX and not self._is_apart(core, asked[end]):
+            size += sum(map(len, asked[end][0]))
+            end += 1
+        return end
 
     def _is_apart(self, core: Core, asked: Asked) -> bool:
         words, route, _ = asked
@@ -415,15 +434,26 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         await self._load_scripts()
 
 
+def _is_placed(route: ClientRoute, count: int) -> bool:
+    """Whether its keys say where a transaction goes; what is wrong with it a node is to say."""
+    row = route.row
+    return row is not None and row.has_keys and row.accepts(count) and not route.publishes
+
+
 def _raise_first(stack: list[Command], answers: list[Any]) -> None:
-    for number, (command, answer) in enumerate(zip(stack, answers, strict=True), start=1):
-        if isinstance(answer, Exception):
-            shown = " ".join(_shown(word) for word in command[0])
-            if len(shown) > SHOWN_CHARS:
-                shown = shown[: SHOWN_CHARS - 3] + "..."
-            text = f"Command # {number} ({shown}) of pipeline caused error: {answer}"
-            answer.args = (text, *answer.args[1:])
-            raise answer
+    """The first error; of a transaction that was discarded the one that it was discarded for."""
+    failed = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
+    if not failed:
+        return
+    causes = [place for place in failed if getattr(answers[place], "code", "") != "EXECABORT"]
+    place = (causes or failed)[0]
+    answer = answers[place]
+    shown = " ".join(_shown(word) for word in stack[place][0])
+    if len(shown) > SHOWN_CHARS:
+        shown = shown[: SHOWN_CHARS - 3] + "..."
+    text = f"Command # {place + 1} ({shown}) of pipeline caused error: {answer}"
+    answer.args = (text, *answer.args[1:])
+    raise answer
 
 
 def _shown(word: Any) -> str:

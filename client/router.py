@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..proto.requests import (
@@ -25,6 +24,8 @@ from ..proto.requests import (
 )
 from .batch import ANYWHERE, Batch
 from .errors import NotApplied, OutcomeUnknown, WatchedChanged
+from .router_config import RouterConfig as RouterConfig
+from .router_config import RouterStats as RouterStats
 from .session import Sessions
 
 if TYPE_CHECKING:
@@ -42,26 +43,6 @@ FOREVER_S = 3e8  # About ten years: what every kind of timer can do.
 HOPS_MAX = 3  # Leaders followed in a row without a pause.
 
 _NO_REFUSAL = Refusal(Reason.UNSPECIFIED, "", "")
-
-
-@dataclass(frozen=True, slots=True)
-class RouterConfig:
-    timeout_s: float = 10.0  # Of a command whose caller names none.
-    session_timeout_ms: int = 600_000  # Unused for so long it is forgotten by the shards.
-    pending_max: int = 100_000  # Commands that wait for an answer.
-    pending_bytes_max: int = 256 << 20  # And their bytes.
-    zone: str = ""  # Where this client is: stale reads and the like prefer nodes of it.
-
-
-@dataclass(slots=True)
-class RouterStats:
-    commands: int = 0
-    batches: int = 0  # Tries sent.
-    retries: int = 0
-    unknown: int = 0  # Commands that ended as OutcomeUnknown,
-    not_applied: int = 0  # and as NotApplied.
-    sessions_opened: int = 0
-    sessions_lost: int = 0
 
 
 class Router:
@@ -224,6 +205,11 @@ class Router:
         batch.numbers[number] = node
         self.stats.batches += 1
         self._send(node, number, data)
+
+    def commands_of(self, number: int) -> int:
+        """How many a try that is under way has."""
+        batch, start, _ = self._in_flight[number]
+        return len(batch.commands) - start
 
     # --- Where to.
 
@@ -413,9 +399,11 @@ class Router:
         unsent: Iterable[int],
         pause_s: float,
         refusal: Callable[[], Exception] | None = None,
+        too_large: Collection[int] = (),
     ) -> None:
         """The connection to a node has ended; `unsent` tries had not left. It is not to be asked
-        for so long; if it does not serve this client at all, `refusal` says why."""
+        for so long; if it does not serve this client at all, `refusal` says why, or why it ended at
+        the first of those that are `too_large`, which no node takes."""
         self._down[node] = self._now() + pause_s
         kept = set(unsent)
         lost = [
@@ -428,10 +416,15 @@ class Router:
             del batch.numbers[number]
             if batch.is_done:
                 continue
-            batch.is_uncertain = batch.is_uncertain or number not in kept
+            is_refused = bool(refusal and too_large and number in too_large)
+            batch.is_uncertain = batch.is_uncertain or (number not in kept and not is_refused)
             if batch.is_uncertain and batch.is_once:
                 self._fail(batch, OutcomeUnknown(f"the connection to {node} has ended"))
-            elif refusal is not None and not (batch.is_uncertain or batch.numbers):
+            elif (
+                refusal
+                and (is_refused or not too_large)
+                and not (batch.is_uncertain or batch.numbers)
+            ):
                 self._fail(batch, refusal())
             elif not batch.numbers:
                 self._pause(batch, f"the connection to {node} has ended")

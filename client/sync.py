@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar  # Any: redis-py's options and replies.
 
 from redis.commands import CoreCommands, RedisModuleCommands
@@ -42,6 +42,13 @@ async def _next_of(found: AsyncIterator[T]) -> T:
     return await anext(found)
 
 
+async def _left(core: Core | None) -> None:
+    """The end of a loop whose client is gone."""
+    if core is not None:
+        await core.close()
+    asyncio.get_running_loop().stop()
+
+
 async def _suspended(core: Core) -> None:
     await core.suspend()
     # What gRPC still has to say to the loop of calls that are closed keeps them alive.
@@ -57,6 +64,7 @@ class LoopThread:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        home.is_left_open = True  # It is closed with this.
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -64,7 +72,19 @@ class LoopThread:
         self._calls: set[object] = set()  # Those that wait for what they run.
         self._resumed_at = 0.0
         self.is_paused = False
+        self._is_left = threading.Event()  # Nobody has the client any more.
         _THREADS.add(self)
+
+    def __del__(self) -> None:
+        """It was not closed: what it has open ends some time, in its own thread."""
+        loop, core = self._loop, self._home.started
+        if sys.is_finalizing() or loop is None or self._pid != os.getpid():
+            return
+        if self.is_paused:
+            loop.close()
+        elif self._thread is not None:
+            self._is_left.set()
+            asyncio.run_coroutine_threadsafe(_left(core), loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises, from the loop."""
@@ -102,11 +122,14 @@ class LoopThread:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run `loop` in a thread, until it is stopped."""
         ready = threading.Event()
+        is_left = self._is_left
 
-        def serve() -> None:
+        def serve() -> None:  # Without `self`, or it would never be gone.
             asyncio.set_event_loop(loop)
             loop.call_soon(ready.set)
             loop.run_forever()
+            if is_left.is_set():
+                loop.close()
 
         self._thread = threading.Thread(target=serve, name="trimaran-client", daemon=True)
         self._thread.start()
@@ -362,7 +385,9 @@ class SyncClient(RedisModuleCommands, CoreCommands):
 
     def register_script(self, script: Any) -> Any:
         """As `redis.Redis.register_script`."""
-        return import_module("redis.commands.core").Script(self, script)
+        from .scripts import Script
+
+        return Script(self, script)  # type: ignore[arg-type]  # It names its own.
 
     def topology(self) -> TopologyView:
         """As `Client.topology`."""

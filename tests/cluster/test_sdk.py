@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Processes() as processes:
         rng = random.Random(os.getpid())
         cluster = Cluster(processes, tmp_path_factory.mktemp("sdk"), rng=rng, shards=8)
-        cluster.wait_ready()
+        cluster.wait_settled()  # A leader that moves is a reason to send something again.
         yield cluster
 
 
@@ -131,6 +131,36 @@ async def test_commands_of_many_tasks_are_gathered(client: trimaran.Client) -> N
     assert client.stats.batches - before <= 8  # One per shard.
 
 
+async def test_more_at_once_than_a_message_may_hold_goes_in_several(
+    client: trimaran.Client,
+) -> None:
+    answers = await asyncio.gather(*[client.incr("n") for _ in range(25_000)])
+    assert sorted(answers) == list(range(1, 25_001))
+    async with pipeline(client, transaction=False) as pipe:
+        for _ in range(12_000):
+            pipe.incr("n")
+        assert await pipe.execute() == list(range(25_001, 37_001))
+        large = "x" * (1 << 20)
+        for number in range(80):
+            pipe.set("large", large).append("large", number)
+        assert (await pipe.execute())[-1] == len(large) + 2
+    assert client.stats.retries == 0  # No node ended a connection for it.
+    await client.delete("large")
+
+
+async def test_what_no_node_takes_at_once_is_refused_at_once(client: trimaran.Client) -> None:
+    patient = client.with_timeout(100)
+    async with pipeline(patient) as pipe:
+        for _ in range(12_000):
+            pipe.incr("n")
+        with pytest.raises(trimaran.Refused, match="a message may hold 10000 commands"):
+            await pipe.execute()
+    with pytest.raises(trimaran.Refused, match=r"a message, put together, may hold \d+ bytes"):
+        await patient.set("large", "x" * (80 << 20))
+    assert await client.mget("n", "large") == [None, None]
+    assert client.stats.unknown == 0
+
+
 # --- Transactions.
 
 
@@ -173,6 +203,42 @@ async def test_a_watched_key_that_is_changed_undoes_the_transaction(
     assert await client.get("{t}a") == "10"
 
 
+async def test_a_message_in_a_transaction_is_sent_with_it(client: trimaran.Client) -> None:
+    async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        await pubsub.subscribe("news")
+        async with pipeline(client) as pipe:
+            pipe.set("a", 1).publish("news", "one").get("a")
+            assert await pipe.execute() == [True, 1, "1"]
+            assert await pipe.publish("news", "two").execute() == [1]
+            await pipe.watch("a")
+            pipe.multi()
+            assert await pipe.publish("news", "three").execute() == [1]
+            await pipe.watch("a")
+            await client.set("a", 2)
+            pipe.multi()
+            with pytest.raises(WatchError):
+                await pipe.publish("news", "never").execute()
+        await client.publish("news", "end")
+        heard = []
+        while "end" not in heard:
+            message = await pubsub.get_message(timeout=10)
+            heard += [message["data"]] if message else []
+    assert heard == ["one", "two", "three", "end"]
+
+
+async def test_a_discarded_transaction_says_what_was_wrong(client: trimaran.Client) -> None:
+    for words, error in (
+        (("NOSUCH", "x"), r"Command # 2 \(NOSUCH x\) .*unknown command 'NOSUCH'"),
+        (("GET",), r"Command # 2 \(GET\) .*wrong number of arguments"),
+        (("TIME",), r"Command # 2 \(TIME\) .*'time' is not carried out inside a transaction"),
+    ):
+        async with pipeline(client) as pipe:
+            pipe.set("a", 1).execute_command(*words)
+            with pytest.raises(trimaran.Refused, match=error):
+                await pipe.execute()
+    assert await client.exists("a") == 0
+
+
 async def test_transactions_on_one_key_are_in_each_others_way_and_none_is_lost(
     client: trimaran.Client,
 ) -> None:
@@ -207,6 +273,19 @@ async def test_locks_and_scripts_are_redis_pys(client: trimaran.Client) -> None:
     async with pipeline(client, transaction=False) as pipe:
         await script(keys=["k1"], args=[3], client=pipe)
         assert await pipe.execute() == [5]
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_a_pipeline_loads_the_scripts_that_are_in_it(
+    client: trimaran.Client, *, transaction: bool
+) -> None:
+    source = f"return redis.call('set', KEYS[1], ARGV[1]) -- {transaction}"
+    script = client.register_script(source)
+    async with pipeline(client, transaction=transaction) as pipe:
+        await script(keys=["k1"], args=[3], client=pipe)
+        pipe.get("k1")
+        assert await pipe.execute() == ["OK", "3"]
+    assert await client.script_exists(script.sha) == [True]
 
 
 # --- Errors.
@@ -364,8 +443,52 @@ def test_the_synchronous_client_does_the_same(sync_client: trimaran.SyncClient) 
     with client.lock("lock", timeout=10):
         assert client.get("a") == "3"
     script = client.register_script("return redis.call('incr', KEYS[1])")
-    assert script(keys=["a"]) == 4
+    with client.pipeline() as pipe:
+        script(keys=["a"], client=pipe)
+        assert pipe.execute() == [4]
+    assert script(keys=["a"]) == 5
     assert list(client.scan_iter("a")) == ["a"]
+
+
+def test_a_synchronous_client_that_is_dropped_leaves_no_thread(cluster: Cluster) -> None:
+    script = """
+        import gc, sys, threading, trimaran
+
+        def use() -> None:
+            client = trimaran.SyncClient(*sys.argv[1:])
+            view = client.stale(100)
+            del client
+            assert view.incr("dropped") > 0
+            assert view.pipeline().incr("dropped").execute()
+            pubsub = view.pubsub()
+            pubsub.subscribe("news")
+            del view
+            assert pubsub.get_message(timeout=10)["type"] == "subscribe"
+
+        for _ in range(3):
+            use()
+        gc.collect()
+        for thread in threading.enumerate():
+            if thread.name == "trimaran-client":
+                thread.join(30)
+                assert not thread.is_alive()
+        kept = trimaran.SyncClient(*sys.argv[1:])  # Until the end.
+        print(int(kept.incr("dropped")) > 6)
+    """
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(script)]
+    done = subprocess.run(
+        [*command, *addresses(cluster)], capture_output=True, text=True, timeout=120, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, said) == (0, "True\n", [])  # What asyncio finds slow.
+
+
+async def test_a_client_is_closed_on_its_own_loop_alone(cluster: Cluster) -> None:
+    async with trimaran.Client(*addresses(cluster)) as client:
+        await client.set("a", 1)
+        with pytest.raises(RuntimeError, match="close it there"):
+            await asyncio.to_thread(lambda: asyncio.run(client.aclose()))
+        assert await client.get("a") == b"1"
 
 
 def test_a_client_works_in_threads(sync_client: trimaran.SyncClient) -> None:

@@ -35,7 +35,7 @@ class FakeLink:
         self.unsent: list[int] = []
         self._is_late = is_late
 
-    def send(self, number: int, data: bytes) -> None:
+    def send(self, number: int, data: bytes, commands: int = 1) -> None:
         self.unsent.append(number)
 
     async def close(self) -> None:

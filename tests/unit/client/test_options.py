@@ -72,6 +72,42 @@ def test_an_unknown_option_is_named_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("", "is no address"),
+        (":7381", "is no address"),
+        ("a:b", "is no address"),
+        (" a:1", "is no address"),
+        ("a b", "is no address"),
+        ("a:1,b:2", "each of several is an argument of its own"),
+        ("trimaran://a:1", "is a URL: use from_url"),
+        ("http://a", "is a URL"),
+        (7381, "it must be text"),
+        (None, "it must be text"),
+        (("a", 1), "it must be text"),
+    ],
+)
+def test_what_is_no_address_is_refused_at_once(address: Any, says: str) -> None:
+    for kind in (Client, SyncClient):
+        with pytest.raises(DataError, match=says):
+            kind(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken_for"),
+    [
+        ("a", "a:7381"),
+        ("a_b.c-d:1", "a_b.c-d:1"),
+        ("10.0.0.1:1", "10.0.0.1:1"),
+        ("::1", "[::1]:7381"),
+        ("[fe80::1%eth0]:2", "[fe80::1%eth0]:2"),
+    ],
+)
+def test_an_address_may_be_a_name_or_a_number(address: str, is_taken_for: str) -> None:
+    assert options_of((address,), {}).addresses == (is_taken_for,)
+
+
+@pytest.mark.parametrize(
     ("url", "says"),
     [
         ("redis://a", "not trimaran://"),

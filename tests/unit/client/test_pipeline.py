@@ -41,7 +41,7 @@ class Node:
         self._core = core
         self._waiting: list[pb.Batch] = []
 
-    def send(self, number: int, data: bytes) -> None:
+    def send(self, number: int, data: bytes, commands: int = 1) -> None:
         (batch,) = pb.ExecuteRequest.FromString(data).batches
         if not self._waiting:
             self._core.loop.call_soon(self._answer)
@@ -168,3 +168,22 @@ async def test_what_waits_for_data_has_its_place_in_a_pipeline(
     answers = await pipe.execute(raise_on_error=False)
     assert len(answers) == 4
     assert node.turns == [["SET a"], ["BLMOVE q"], ["BRPOPLPUSH q"], ["SET b"]]
+
+
+async def test_a_long_pipeline_is_sent_in_parts_and_ends_with_the_first_that_fails(
+    client_and_node: tuple[Client, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, node = client_and_node
+    monkeypatch.setattr("trimaran.client.pipeline.RUN_COMMANDS_MAX", 2)
+    monkeypatch.setattr("trimaran.client.pipeline.RUN_BYTES_MAX", 100)
+    pipe = cast("Any", client.with_timeout(0.2).pipeline(transaction=False))
+    pipe.set("a", 1).set("b", 1).set("c", "x" * 100).set("d", 1)
+    assert len(await pipe.execute()) == 4
+    assert node.turns == [["SET a", "SET b"], ["SET c"], ["SET d"]]
+    node.refuses = b"SET"
+    pipe.set("a", 1).get("b").get("c")
+    wrote, read, behind = await pipe.execute(raise_on_error=False)
+    assert isinstance(wrote, NotApplied)
+    assert read == 7
+    assert isinstance(behind, NotApplied)
+    assert "not sent" in str(behind)

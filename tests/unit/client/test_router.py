@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from trimaran.client.batch import ANYWHERE
-from trimaran.client.errors import ClientClosed, NotApplied, OutcomeUnknown
+from trimaran.client.errors import ClientClosed, NotApplied, OutcomeUnknown, Refused
 from trimaran.proto import commands_pb2 as pb
 from trimaran.proto.requests import encode_command, outcome_of
 
@@ -277,6 +277,20 @@ def test_what_had_not_left_when_the_connection_broke_was_not_applied(rig: Rig) -
     rig.show()
     rig.run(2)
     assert isinstance(outcome.error, NotApplied)
+
+
+def test_what_no_node_takes_is_refused_and_what_left_with_it_goes_on(rig: Rig) -> None:
+    assert rig.leaders[0] == rig.leaders[3] == "n1"
+    rig.cut.add("n1")
+    large, small = rig.write(0), rig.write(3)
+    rig.router.flush()
+    (number,) = (batch.id for _, batch in rig.sent if batch.commands[0].args[1] == b"0:k")
+    rig.router.broken("n1", (), 0.1, lambda: Refused("too much"), [number])
+    assert isinstance(large.error, Refused)
+    rig.cut.clear()
+    rig.run(2)
+    assert small.result is not None
+    assert (rig.applied(0), rig.applied(3)) == (0, 1)
 
 
 @pytest.mark.parametrize("is_write", [True, False])
