@@ -159,7 +159,7 @@ class ScriptHost:
         self._may_write = self._may_read and not self._is_read_only
 
     def random(self) -> float:
-        return self._ctx.rng.random()
+        return self._ctx.draws()()
 
     def log(self, level: int, text: bytes) -> None:
         """A script has no log of its own: it runs on every replica, and nowhere for the first

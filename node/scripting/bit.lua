@@ -3,10 +3,12 @@ local tools = ...
 local host, charge, about_argument = tools.host, tools.charge, tools.about_argument
 local COST = 150
 
-local function number(value, place)
+local function number(place, ...)
+  local value = select(place, ...)
   local found = tonumber(value)
   if not found or (type(value) ~= "number" and type(value) ~= "string") then
-    about_argument(place, "number expected, got " .. (value == nil and "no value" or type(value)))
+    local got = place > select("#", ...) and "no value" or type(value)
+    about_argument(place, "number expected, got " .. got)
   end
   return found
 end
@@ -14,35 +16,35 @@ end
 local bit = {}
 
 for _, name in ipairs({ "tobit", "bnot", "bswap" }) do
-  bit[name] = function(a)
+  bit[name] = function(...)
     charge(COST)
-    return host.bit(name, number(a, 1), 0)
+    return host.bit(name, number(1, ...), 0)
   end
 end
 
 for _, name in ipairs({ "lshift", "rshift", "arshift", "rol", "ror" }) do
-  bit[name] = function(a, b)
+  bit[name] = function(...)
     charge(COST)
-    return host.bit(name, number(a, 1), number(b, 2))
+    return host.bit(name, number(1, ...), number(2, ...))
   end
 end
 
 for _, name in ipairs({ "band", "bor", "bxor" }) do
   bit[name] = function(...)
     local count = select("#", ...)
-    local result = host.bit("tobit", number((...), 1), 0)
+    local result = host.bit("tobit", number(1, ...), 0)
     charge(COST * count)
     for place = 2, count do
-      result = host.bit(name, result, number((select(place, ...)), place))
+      result = host.bit(name, result, number(place, ...))
     end
     return result
   end
 end
 
-function bit.tohex(a, digits)
+function bit.tohex(...)
   charge(COST)
-  local bits = host.bit("tobit", number(a, 1), 0) % 4294967296
-  digits = digits == nil and 8 or host.bit("tobit", number(digits, 2), 0)
+  local bits = host.bit("tobit", number(1, ...), 0) % 4294967296
+  local digits = select("#", ...) < 2 and 8 or host.bit("tobit", number(2, ...), 0)
   local form = "%08x"
   if digits < 0 then
     form, digits = "%08X", -digits

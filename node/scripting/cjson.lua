@@ -3,7 +3,7 @@ local tools = ...
 local byte, sub, find, match, gsub, format = string.byte, string.sub, string.find, string.match,
   string.gsub, string.format
 local concat, floor, huge = table.concat, math.floor, math.huge
-local fail, charge = tools.fail, tools.charge
+local fail, about_argument, charge = tools.fail, tools.about_argument, tools.charge
 
 local null = newproxy(false)
 local DEFAULTS = { convert = false, ratio = 2, safe = 10, encode_depth = 1000, decode_depth = 1000,
@@ -116,7 +116,7 @@ local cjson = { _NAME = "cjson", _VERSION = "2.1.0", null = null }
 
 function cjson.encode(...)
   if select("#", ...) ~= 1 then
-    fail("bad argument #1 to 'encode' (expected 1 argument)")
+    about_argument(1, "expected 1 argument")
   end
   local out = {}
   local at = encode_value((...), out, 0, 0)
@@ -203,36 +203,32 @@ local PLAIN = { ["{"] = "T_OBJ_BEGIN", ["}"] = "T_OBJ_END", ["["] = "T_ARR_BEGIN
                 ["]"] = "T_ARR_END", [","] = "T_COMMA", [":"] = "T_COLON" }
 
 local function read_number(text, at)
-  local digits = match(text, "^-?0[xX]%x+", at)
-  if not digits then
-    local rest = sub(text, at, at + 8):lower()
-    digits = match(rest, "^-?infinity") or match(rest, "^-?inf") or match(rest, "^-?nan")
+  local sign = match(text, "^[+-]", at) or ""
+  local from = at + #sign
+  local digits = match(text, "^0[xX]%x+%.?%x*", from) or match(text, "^0[xX]%.%x+", from)
+  if digits then
+    digits = digits .. (match(text, "^[pP][+-]?%d+", from + #digits) or "")
+  else
+    local rest = sub(text, from, from + 8):lower()
+    digits = match(rest, "^infinity") or match(rest, "^inf") or match(rest, "^nan")
     if digits then
       if not config.decode_invalid then
         return nil
       end
-      local value = find(digits, "n", 1, true) == 1 and -(0 / 0) or huge
-      if find(digits, "nan", 1, true) then
-        value = -(0 / 0)
-      elseif byte(digits, 1) == 45 then
-        value = -huge
-      end
-      return value, at + #digits
+      local value = digits == "nan" and -(0 / 0) or sign == "-" and -huge or huge
+      return value, from + #digits
     end
-    digits = match(text, "^-?%d+%.?%d*", at) or match(text, "^-?%.%d+", at)
+    digits = match(text, "^%d+%.?%d*", from) or match(text, "^%.%d+", from)
     if not digits then
       return nil
     end
-    local exponent = match(text, "^[eE][+-]?%d+", at + #digits)
-    if exponent then
-      digits = digits .. exponent
-    end
+    digits = digits .. (match(text, "^[eE][+-]?%d+", from + #digits) or "")
   end
   charge(#digits / 4)
-  if not config.decode_invalid and find(digits, "^-?0[%dxX]") then
+  if not config.decode_invalid and find(digits, "^0[%dxX]") then
     return nil
   end
-  return tonumber(digits), at + #digits
+  return tonumber(sign .. digits), from + #digits
 end
 
 -- The next token: its kind, its value, where it begins, and the place behind it.
@@ -251,21 +247,21 @@ local function token(text, at)
       return "T_STRING", value, at, past
     end
     return "T_ERROR", past, where, where
-  elseif find(c, "[%d%-iInN]") then
+  elseif find(c, "[%d%-iInN]") or (c == "+" and config.decode_invalid) then
     if sub(text, at, at + 3) == "null" then
       return "T_NULL", null, at, at + 4
     end
     local value, past = read_number(text, at)
     if value then
       return "T_NUMBER", value, at, past
-    elseif find(c, "[%d%-]") then
+    elseif find(c, "[%d%+%-]") then
       return "T_ERROR", "invalid number", at, at
     end
   elseif sub(text, at, at + 3) == "true" then
     return "T_BOOLEAN", true, at, at + 4
   elseif sub(text, at, at + 4) == "false" then
     return "T_BOOLEAN", false, at, at + 5
-  elseif c == "\0" and at == #text + 1 then
+  elseif c == "\0" then -- Whatever follows.
     return "T_END", nil, at, at
   end
   return "T_ERROR", "invalid token", at, at
@@ -348,13 +344,13 @@ end
 
 function cjson.decode(...)
   if select("#", ...) ~= 1 then
-    fail("bad argument #1 to 'decode' (expected 1 argument)")
+    about_argument(1, "expected 1 argument")
   end
   local text = ...
   if type(text) == "number" then
     text = tostring(text)
   elseif type(text) ~= "string" then
-    fail("bad argument #1 to 'decode' (string expected, got " .. type(text) .. ")")
+    about_argument(1, "string expected, got " .. type(text) .. "")
   end
   charge(#text / 16)
   if #text >= 2 and (byte(text, 1) == 0 or byte(text, 2) == 0) then
@@ -391,8 +387,7 @@ end
 local function whole(value, number, name, low, high)
   value = tonumber(value)
   if not value or value ~= floor(value) or value < low or value > high then
-    fail("bad argument #" .. number .. " to '" .. name .. "' (expected integer between " .. low
-      .. " and " .. high .. ")")
+    about_argument(number, "expected integer between " .. low .. " and " .. high)
   end
   return value
 end

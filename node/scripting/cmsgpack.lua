@@ -158,16 +158,14 @@ local function unsigned(text, at, size)
   return value
 end
 
-local function signed(text, at, size)
+local signed
+function signed(text, at, size)
+  if size == 8 then -- In halves, so that it is rounded once.
+    need(text, at, 8)
+    return signed(text, at, 4) * 4294967296 + unsigned(text, at + 4, 4)
+  end
   local value = unsigned(text, at, size)
-  if byte(text, at) < 128 then
-    return value
-  end
-  if size < 8 then
-    return value - 256 ^ size
-  end
-  local high, low = unsigned(text, at, 4) - 4294967296, unsigned(text, at + 4, 4)
-  return high * 4294967296 + low
+  return byte(text, at) < 128 and value or value - 256 ^ size
 end
 
 local read
@@ -193,7 +191,9 @@ local function read_map(text, at, count)
     k, at = read(text, at)
     v, at = read(text, at)
     local kind = type(k)
-    if kind == "table" then
+    if kind == "nil" or k ~= k then
+      error(kind == "nil" and "table index is nil" or "table index is NaN", 0)
+    elseif kind == "table" then
       fail("a table cannot be the key of a table here: use a string or a number")
     end
     made[k] = v
@@ -240,7 +240,7 @@ function read(text, at)
     return host.bytes_float(">d", sub(text, at, at + 7)), at + 8
   elseif code >= 204 and code <= 207 then
     local size = 2 ^ (code - 204)
-    return unsigned(text, at, size), at + size
+    return (size == 8 and signed or unsigned)(text, at, size), at + size -- 64 bits have a sign.
   elseif code >= 208 and code <= 211 then
     local size = 2 ^ (code - 208)
     return signed(text, at, size), at + size

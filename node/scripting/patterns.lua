@@ -201,6 +201,9 @@ function match(ms, s, si, p, at)
       if byte(p, at + 1) - 49 >= ms.level or not capture or capture[2] == -1 then
         error("invalid capture index", 0)
       end
+      if capture[2] == -2 then -- A place, which nothing is equal to.
+        return nil
+      end
       local text = sub(s, capture[1], capture[1] + capture[2] - 1)
       ms.charge(#text / 16)
       if sub(s, si, si + #text - 1) ~= text then

@@ -37,6 +37,8 @@ NIL, STATUS, ERROR, ABORT, NO_VALUE, FAILED, UNCLEAR = range(1, 8)
 (_INTEGER, _TRUE, _FALSE, _STRING, _OK, _ERR, _LIST, _DOUBLE, _MAP, _SET, _VERBATIM, _BIG,
  _DEEP, _NOTHING, _FLAT, _MANY_FLAT) = range(1, 17)  # fmt: skip
 _MANY, _FAILED, _DEAD = 0, -1, -2
+_FLOAT, _LOW_BITS = struct.Struct("<d"), struct.Struct("<I")
+_TO_LOW_BITS: Final = 1.5 * 2.0**52  # Added to a number it leaves the whole part in its low bits.
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
@@ -112,13 +114,18 @@ def error_text(text: bytes) -> bytes:
     return text if b" " in text else b"ERR " + text
 
 
-def _bits(number: float) -> int:
-    """As the library `bit` reads a number."""
-    if isinstance(number, float):
-        if number != number or number in (float("inf"), float("-inf")):
-            return 0
-        number = round(number)
+def _seed(number: float) -> int:
+    """A number cut to 32 bits, as C on x86-64 has it."""
+    if not -(2.0**63) <= number < 2.0**63:  # Nor is what is no number.
+        return 0
     return int(number) & 0xFFFFFFFF
+
+
+def _bits(number: float) -> int:
+    """As the library `bit` reads a number: what is out of range gets some bits, always the same."""
+    low: int
+    (low,) = _LOW_BITS.unpack_from(_FLOAT.pack(float(number) + _TO_LOW_BITS))
+    return low if number == number else 0
 
 
 def _signed(number: int) -> int:
@@ -185,7 +192,8 @@ class Runtime:
                 b"log": self._host.log,
                 b"setresp": self._setresp,
                 b"random": self._next_random,
-                b"randomseed": lambda number: self._random.seed(_bits(number)),
+                b"chance": lambda: self._host.random(),  # Which no script sees.
+                b"randomseed": lambda number: self._random.seed(_seed(number)),
                 b"bit": lambda name, a, b: _signed(_BIT_OPERATIONS[name](_bits(a), _bits(b))),
                 b"float_bytes": lambda form, number: _packed_float(form, number),
                 b"bytes_float": lambda form, text: struct.unpack(form.decode(), text)[0],

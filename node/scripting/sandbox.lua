@@ -40,9 +40,50 @@ local scans -- Of each table: how often it was walked, and what was given last.
 local pattern_costs
 local environment = {} -- Through this, to which it cannot write, a script sees all that it sees.
 
+local WEAK = { __mode = "k" }
+
+-- --- Garbage. When it is collected depends on what ran before, so no script may see it: where a
+-- table might be weak, none is while it is collected, which then happens between two instructions.
+
+local raw_collect = collectgarbage
+local COLLECT_KIB = 65536 -- Of garbage, after which a collection follows.
+local metatables = raw_setmetatable({}, WEAK) -- That scripts have given to tables.
+local held -- How many KiB there may be before a collection, while there is none by itself.
+
+local function release()
+  held = nil
+  raw_collect("restart")
+end
+
+local function hold()
+  if not held then
+    raw_collect("stop")
+    held = raw_collect("count") + COLLECT_KIB
+    undoing[#undoing + 1] = release
+    is_clean = false
+  end
+end
+
+local function collect_held()
+  local modes = {}
+  for meta in raw_next, metatables do
+    modes[meta] = raw_rawget(meta, "__mode")
+    raw_rawset(meta, "__mode", nil)
+  end
+  raw_collect()
+  raw_collect("stop")
+  for meta, mode in raw_next, modes do
+    raw_rawset(meta, "__mode", mode)
+  end
+  held = 2 * raw_collect("count") + COLLECT_KIB
+end
+
 -- --- The budget.
 
 local function tick()
+  if held and raw_collect("count") > held then
+    collect_held()
+  end
   if not dead then
     executed = executed + TICK
     spent = spent + TICK * weight
@@ -89,9 +130,9 @@ local function fail(text)
   local level = 2
   while true do
     local info = raw_getinfo(level, "Sl")
-    if not info then
+    if not info or info.what == "C" then -- Called by no line: by pcall, say.
       raw_error(text, 0)
-    elseif info.what ~= "C" and info.source ~= "=trimaran" and info.currentline > 0 then
+    elseif info.source ~= "=trimaran" and info.currentline > 0 then
       raw_error(info.short_src .. ":" .. info.currentline .. ": " .. text, 0)
     end
     level = level + 1
@@ -103,9 +144,9 @@ local function called()
   local level = 3
   while true do
     local info = raw_getinfo(level, "Sl")
-    if not info then
+    if not info or info.what == "C" then
       return "?", false
-    elseif info.what ~= "C" and info.source ~= "=trimaran" and info.currentline > 0 then
+    elseif info.source ~= "=trimaran" and info.currentline > 0 then
       info = raw_getinfo(level - 1, "n")
       return info.name or "?", info.namewhat == "method"
     end
@@ -162,6 +203,19 @@ local function guarded(f)
   end
 end
 
+-- The same, of one that reads numbers from texts too.
+local function guarded_number(f)
+  return function(...)
+    for place = 1, raw_select("#", ...) do
+      local value = raw_select(place, ...)
+      if raw_type(value) == "string" and #value > 64 then
+        charge(#value / 2)
+      end
+    end
+    return kept(finish(raw_pcall(f, ...)))
+  end
+end
+
 local function bad_argument(number, name, expected, value)
   local got = value == nil and "no value" or raw_type(value)
   about_argument(number, expected .. " expected, got " .. got)
@@ -186,6 +240,15 @@ local function number_argument(value, number, name, default)
     bad_argument(number, name, "number", value)
   end
   return found
+end
+
+-- As C on x86-64 makes an `int` of it.
+local function to_int(value)
+  if not (value >= -(2 ^ 63) and value < 2 ^ 63) then
+    return 0
+  end
+  value = (value < 0 and math.ceil(value) or floor(value)) % 2 ^ 32
+  return value >= 2 ^ 31 and value - 2 ^ 32 or value
 end
 
 -- --- Tables that cannot be written to.
@@ -261,6 +324,8 @@ local REFERENCES = { table = true, ["function"] = true, thread = true, userdata 
 local function key(k)
   if REFERENCES[raw_type(k)] then
     fail("a " .. raw_type(k) .. " cannot be the key of a table here: use a string or a number")
+  elseif k == "__mode" then
+    hold()
   end
   return k
 end
@@ -270,6 +335,8 @@ local NAN = 0 / 0
 local function maybe_key(k)
   if REFERENCES[raw_type(k)] then
     return NAN -- Nothing is there, and nothing can be put there.
+  elseif k == "__mode" then
+    hold()
   end
   return k
 end
@@ -301,14 +368,14 @@ local function compile(text, name)
 end
 
 local base = { _VERSION = _VERSION, rawequal = raw_rawequal, select = raw_select,
-               tonumber = guarded(raw_tonumber), type = guarded(raw_type), ipairs = nil }
+               tonumber = guarded_number(raw_tonumber), type = guarded(raw_type), ipairs = nil }
 
 function base.assert(...)
   local ok, problem = ...
   if ok then
     return ...
   elseif raw_select("#", ...) == 0 then
-    fail("bad argument #1 to 'assert' (value expected)")
+    about_argument(1, "value expected")
   end
   if problem == nil and raw_select("#", ...) < 2 then
     problem = "assertion failed!"
@@ -319,11 +386,31 @@ function base.assert(...)
   raw_error(problem, 0)
 end
 
+-- Where the script is, so many calls above the function that asks. What is ours counts as one.
+local function place_at(count)
+  local level, was_ours = 3, false
+  while true do
+    local info = raw_getinfo(level, "Sl")
+    if not info then
+      return ""
+    end
+    local is_ours = info.what == "C" or info.source == "=trimaran"
+    if not (is_ours and was_ours) then
+      count = count - 1
+      if count == 0 then
+        return info.currentline > 0 and not is_ours
+          and info.short_src .. ":" .. info.currentline .. ": " or ""
+      end
+    end
+    level, was_ours = level + 1, is_ours
+  end
+end
+
 function base.error(problem, level)
-  level = raw_tonumber(level) or 1
+  level = number_argument(level, 2, "error", 1)
   local kind = raw_type(problem)
-  if (kind == "string" or kind == "number") and level > 0 then
-    raw_error(raw_tostring(problem), level + 1)
+  if (kind == "string" or kind == "number") and level >= 1 then
+    raw_error(place_at(floor(level)) .. problem, 0)
   end
   raw_error(problem, 0)
 end
@@ -344,7 +431,7 @@ end
 
 function base.pcall(...)
   if raw_select("#", ...) == 0 then
-    fail("bad argument #1 to 'pcall' (value expected)")
+    about_argument(1, "value expected")
   end
   return caught(raw_pcall(...))
 end
@@ -389,8 +476,6 @@ end
 
 -- A table may be nearly empty and yet large. Walking it again and again costs what it may hold.
 local FREE_SCANS = 16
-
-local WEAK = { __mode = "k" }
 
 local function scan(t)
   if not scans then
@@ -476,7 +561,13 @@ end
 function base.setmetatable(t, meta)
   writable(t, "setmetatable")
   if meta ~= nil and raw_type(meta) ~= "table" then
-    fail("bad argument #2 to 'setmetatable' (nil or table expected)")
+    about_argument(2, "nil or table expected")
+  end
+  if meta ~= nil then
+    metatables[meta] = true
+    if raw_rawget(meta, "__mode") ~= nil then
+      hold()
+    end
   end
   return kept(finish(raw_pcall(raw_setmetatable, t, meta)))
 end
@@ -484,7 +575,7 @@ end
 function base.tostring(...)
   local value = ...
   if raw_select("#", ...) == 0 then
-    fail("bad argument #1 to 'tostring' (value expected)")
+    about_argument(1, "value expected")
   end
   local kind = raw_type(value)
   if REFERENCES[kind] then
@@ -502,8 +593,8 @@ function base.unpack(t, first, last)
   if raw_type(t) ~= "table" then
     bad_argument(1, "unpack", "table", t)
   end
-  first = number_argument(first, 2, "unpack", 1)
-  last = number_argument(last, 3, "unpack", #t)
+  first = to_int(number_argument(first, 2, "unpack", 1)) -- C would add up what it does not hold.
+  last = to_int(number_argument(last, 3, "unpack", #t))
   if last - first >= STACK_MAX then
     fail("too many results to unpack")
   end
@@ -517,14 +608,15 @@ local strings = { len = guarded(raw_s.len), byte = guarded(raw_s.byte), char = g
 
 for _, name in raw_ipairs({ "sub", "lower", "upper", "reverse" }) do
   local f = raw_s[name]
-  strings[name] = function(s, ...)
+  strings[name] = function(...)
+    local s = ...
     if raw_type(s) == "string" then
       spent = spent + #s / 8
       if spent > limit then
         die("budget")
       end
     end
-    return kept(finish(raw_pcall(f, s, ...)))
+    return kept(finish(raw_pcall(f, ...)))
   end
 end
 
@@ -671,7 +763,7 @@ function strings.gsub(s, p, repl, most)
   if kind == "number" then
     repl, kind = raw_tostring(repl), "string"
   elseif kind ~= "string" and kind ~= "table" and kind ~= "function" then
-    fail("bad argument #3 to 'gsub' (string/function/table expected)")
+    about_argument(3, "string/function/table expected")
   end
   most = number_argument(most, 4, "gsub", #s + 1)
   if kind == "string" and is_bounded(p, #s, true) then
@@ -719,6 +811,7 @@ function tables.insert(t, ...)
     local place = raw_tonumber((...))
     if place then
       local length = #t
+      place = to_int(place)
       charge(place < length and (length - place) / 4 or place - length > 0 and (place - length) / 4 or 0)
     end
   end
@@ -730,9 +823,41 @@ function tables.remove(t, ...)
   local place = raw_tonumber((...))
   if place then
     local length = #t
+    place = to_int(place)
     charge(place < length and place > 0 and (length - place) / 4 or 0)
   end
   return kept(finish(raw_pcall(raw_t.remove, t, ...)))
+end
+
+local SORTED_AS_IT_IS = 64 -- Elements, whatever their order costs.
+
+local function is_less_there(left, right)
+  return left < right
+end
+
+-- Put in an order that nobody foresees: there are orders for which sorting in C takes forever. How
+-- many bytes there are to compare; nil if they are not all numbers or all strings.
+local function shuffle(t, length)
+  local kind, size = raw_type(raw_rawget(t, 1)), 0
+  for place = 1, length do
+    local value = raw_rawget(t, place)
+    if raw_type(value) ~= kind or value ~= value then
+      return nil
+    end
+    size = size + (kind == "string" and #value or 0)
+  end
+  if kind ~= "string" and kind ~= "number" then
+    return nil
+  end
+  local seed = floor(host.chance() * 2147483646) + 1
+  for place = length, 2, -1 do
+    seed = seed * 16807 % 2147483647
+    local other = seed % place + 1
+    local value = raw_rawget(t, place)
+    raw_rawset(t, place, raw_rawget(t, other))
+    raw_rawset(t, other, value)
+  end
+  return size
 end
 
 function tables.sort(t, is_less)
@@ -740,6 +865,14 @@ function tables.sort(t, is_less)
   local length = #t
   if length > 1 then
     charge(length * math.log(length) / 2)
+  end
+  if is_less == nil and length > SORTED_AS_IT_IS then
+    local size = shuffle(t, length)
+    if size then
+      charge_bytes(size * math.log(length) / 8)
+    else
+      is_less = is_less_there -- The instructions of which are counted.
+    end
   end
   return kept(finish(raw_pcall(raw_t.sort, t, is_less)))
 end
@@ -787,7 +920,7 @@ end
 
 local numbers = {}
 for name, value in raw_pairs(math) do
-  numbers[name] = raw_type(value) == "function" and guarded(value) or value
+  numbers[name] = raw_type(value) == "function" and guarded_number(value) or value
 end
 
 function numbers.random(...)
@@ -805,9 +938,9 @@ function numbers.random(...)
   else
     fail("wrong number of arguments")
   end
-  low, high = floor(low), floor(high)
+  low, high = to_int(low), to_int(high)
   if low > high then
-    fail("bad argument #" .. (count == 1 and 1 or 2) .. " to 'random' (interval is empty)")
+    about_argument(count == 1 and 1 or 2, "interval is empty")
   end
   return floor(r * (high - low + 1)) + low
 end
@@ -833,7 +966,7 @@ end
 
 function co.create(f)
   if raw_type(f) ~= "function" or raw_getinfo(f, "S").what == "C" then
-    fail("bad argument #1 to 'create' (Lua function expected)")
+    about_argument(1, "Lua function expected")
   end
   if #threads >= COROUTINES_MAX then
     fail("a script has at most " .. COROUTINES_MAX .. " coroutines")
@@ -848,7 +981,7 @@ end
 
 function co.resume(...)
   if raw_type((...)) ~= "thread" then
-    fail("bad argument #1 to 'resume' (coroutine expected)")
+    about_argument(1, "coroutine expected")
   end
   return alive(raw_co.resume(...))
 end
@@ -1025,7 +1158,7 @@ end
 function redis.set_repl(...)
   local flags = ...
   if raw_select("#", ...) ~= 1 then
-    return answered(true, 0, "ERR redis.set_repl() requires one argument.", ERROR)
+    return answered(true, 0, "ERR redis.set_repl() requires two arguments.", ERROR)
   end
   flags = raw_tonumber(flags) or 0
   if flags < 0 or flags > 3 then
@@ -1327,14 +1460,13 @@ function api.compile(text, name)
   return nil, f, host.weight(raw_s.dump(chunk))
 end
 
-local collect, COLLECT_KIB = collectgarbage, 65536 -- Of garbage, after which a collection follows.
 local RUN_UNITS, LOOK_UNITS = 2000, 50000 -- What each run counts for, and after how many one looks.
 local since = 0
 
 local function look_for_garbage()
   since = 0
-  if collect("count") > COLLECT_KIB then
-    collect()
+  if raw_collect("count") > COLLECT_KIB then
+    raw_collect()
   end
 end
 
@@ -1579,7 +1711,7 @@ function api.spent()
 end
 
 function api.collect()
-  collect()
+  raw_collect()
 end
 
 return api

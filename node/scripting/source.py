@@ -76,7 +76,8 @@ class Rewriter:
             if open_brackets and text != b"]":
                 innermost = open_brackets[-1]
                 innermost.tokens += 1
-                innermost.is_literal = kind in ("number", "string")
+                # What stands for other characters is looked at by the guard.
+                innermost.is_literal = kind == "number" or (kind == "string" and b"\\" not in text)
             if kind == "name" and text == b"function":
                 is_function_head = True
             elif is_function_head and text == b"(":
@@ -90,7 +91,7 @@ class Rewriter:
             elif text == b"..":
                 out.append(b".." + self.concat + b"..")
             elif text == b"...":
-                out.append(self.values + b"(...)")
+                out.append(b" " + self.values + b"(...)")
             elif text == b"[":
                 open_brackets.append(_Brackets(len(out)))
                 out.append(text)
@@ -102,7 +103,9 @@ class Rewriter:
         if len(self._tokens) in self._return_ends:
             out.append(b")")
         names = b",".join((self.concat, self.key, self.maybe, self.values))
-        return b"local %b=...;return function(...) %b\nend" % (names, b"".join(out))
+        # A table may be weak then: the guard is told.
+        told = b"%b('__mode');" % self.key if b"__mode" in self._body else b""
+        return b"local %b=...;return function(...) %b%b\nend" % (names, told, b"".join(out))
 
     def _find_returns(self) -> None:
         """Where calls are returned. They are made ordinary calls, so that an error in one still

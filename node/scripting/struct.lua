@@ -39,72 +39,86 @@ local function digits_at(form, at, default)
   return number, last + 1
 end
 
--- The options of a format one by one: letter, size, bytes of padding in front of it.
-local function options(form, is_lenient)
-  local at, is_little, align, total = 1, true, 1, 0
-  return function()
-    while at <= #form do
-      local letter = sub(form, at, at)
-      at = at + 1
-      if letter == " " then
-        -- Nothing.
-      elseif letter == ">" then
-        is_little = false
-      elseif letter == "<" then
-        is_little = true
-      elseif letter == "!" then
-        align, at = digits_at(form, at, 8)
-        if align == 0 or align ~= 2 ^ floor(math.log(align) / math.log(2) + 0.5) then
-          fail("alignment " .. align .. " is not a power of 2")
-        end
-      else
-        local size = SIZES[letter]
-        if letter == "i" or letter == "I" then
-          size, at = digits_at(form, at, 4)
-          if size > INT_SIZE_MAX then
-            fail("integral size " .. size .. " is larger than limit of " .. INT_SIZE_MAX)
-          end
-        elseif letter == "c" then
-          size, at = digits_at(form, at, 1)
-        elseif letter == "s" then
-          size = 0
-        elseif not size then
-          if not is_lenient then
-            about_argument(1, "invalid format option '" .. letter .. "'")
-          end
-          size = 0
-        end
-        local padding = 0
-        if letter ~= "c" and letter ~= "s" and letter ~= "x" and size > 0 and align > 1 then
-          local to = size > align and align or size
-          padding = (to - total % to) % to
-        end
-        total = total + padding + size
-        return letter, size, padding, is_little, function(more)
-          total = total + more
-        end
+-- What is in front of an option of that size; of odd sizes too as Redis has it, which takes bits.
+local function padding_of(letter, size, align, at)
+  if size == 0 or letter == "c" or letter == "x" or align == 1 then
+    return 0
+  end
+  local bits = (size > align and align or size) - 1
+  return host.bit("band", bits + 1 - host.bit("band", at, bits), bits)
+end
+
+-- The options of a format one by one: letter, size, bytes of padding in front of it. Those that say
+-- how others are meant come too, with a size of 0, and hold once the next one is asked for.
+local function options(form, start, is_lenient)
+  local at, is_little, align, total = 1, true, 1, start
+  local setting -- One of those, which is to be looked at.
+
+  local function set()
+    local letter = setting
+    setting = nil
+    if letter == ">" then
+      is_little = false
+    elseif letter == "<" then
+      is_little = true
+    elseif letter == "!" then
+      align, at = digits_at(form, at, 8)
+      if align == 0 or align ~= 2 ^ floor(math.log(align) / math.log(2) + 0.5) then
+        fail("alignment " .. align .. " is not a power of 2")
       end
+    elseif letter ~= " " and not (is_lenient and find(letter, "^%w")) then
+      about_argument(1, "invalid format option '" .. letter .. "'")
+    end
+  end
+
+  return function()
+    if setting then
+      set()
+    end
+    if at > #form then
+      return nil
+    end
+    local letter = sub(form, at, at)
+    local size = SIZES[letter]
+    at = at + 1
+    if letter == "i" or letter == "I" then
+      size, at = digits_at(form, at, 4)
+      if size > INT_SIZE_MAX then
+        fail("integral size " .. size .. " is larger than limit of " .. INT_SIZE_MAX)
+      end
+    elseif letter == "c" then
+      size, at = digits_at(form, at, 1)
+    elseif letter == "s" then
+      size = 0
+    elseif not size then
+      setting = letter
+      return letter, 0, 0, is_little
+    end
+    local padding = padding_of(letter, size, align, total)
+    total = total + padding + size
+    return letter, size, padding, is_little, function(more)
+      total = total + more
     end
   end
 end
 
+local HALF = 4294967296
+
+-- Two's complement, in halves that a double holds. What 64 bits do not hold is as x86-64 has it.
 local function integer_bytes(value, size, is_little)
   value = value < 0 and math.ceil(value) or floor(value)
-  if value ~= value or value >= 2 ^ 63 or value < -(2 ^ 63) then
-    value = value >= 2 ^ 63 and value < 2 ^ 64 and value or -(2 ^ 63)
+  if value >= 2 ^ 64 then
+    value = 0
+  elseif value ~= value or value < -(2 ^ 63) then
+    value = -(2 ^ 63)
   end
-  local is_negative = value < 0
+  local low, high = value % HALF, floor(value / HALF) % HALF
   local parts = {}
-  if is_negative then
-    value = -value - 1
-  end
   for place = 1, size do
-    if place > 8 then
-      parts[place] = "\0"
-    else
-      local low = value % 256
-      value = floor(value / 256)
-      parts[place] = char(is_negative and 255 - low or low)
+    parts[place] = char(low % 256)
+    low = floor(low / 256)
+    if place == 4 then
+      low = high
     end
   end
   local text = table.concat(parts)
@@ -115,17 +129,23 @@ local function integer_of(text, is_little, is_signed)
   if not is_little then
     text = reverse(text)
   end
-  local size = #text
-  if size > 8 then
-    text, size = sub(text, 1, 8), 8
-  end
-  local value = 0
-  local is_negative = is_signed and size > 0 and byte(text, size) >= 128
+  local size = #text > 8 and 8 or #text
+  local low, high = 0, 0 -- Put together at the end, so that it is rounded once.
   for place = size, 1, -1 do
-    local one = byte(text, place)
-    value = value * 256 + (is_negative and 255 - one or one)
+    if place > 4 then
+      high = high * 256 + byte(text, place)
+    else
+      low = low * 256 + byte(text, place)
+    end
   end
-  return is_negative and -value - 1 or value
+  if is_signed and size > 0 and byte(text, size) >= 128 then
+    if size > 4 then
+      high = high - 256 ^ (size - 4)
+    else
+      low = low - 256 ^ size
+    end
+  end
+  return high * HALF + low
 end
 
 local SIGNED = { b = true, h = true, l = true, i = true }
@@ -142,7 +162,7 @@ function struct.pack(form, ...)
     count = count + 1
     parts[count] = text
   end
-  for letter, size, padding, is_little, grow in options(form) do
+  for letter, size, padding, is_little, grow in options(form, 0) do
     if padding > 0 then
       put(string.rep("\0", padding))
     end
@@ -163,11 +183,14 @@ function struct.pack(form, ...)
         put(text .. "\0")
         grow(#text + 1)
       end
-    else
+    elseif SIZES[letter] or letter == "i" or letter == "I" then
       place = place + 1
       local value = number_argument((select(place, ...)), place + 1)
       if FLOATS[letter] then
         local text = host.float_bytes(FLOATS[letter], value)
+        if value == 0 and 1 / value < 0 then -- Lost on the way there.
+          text = sub(text, 1, -2) .. "\128"
+        end
         put(is_little and text or reverse(text))
       else
         put(integer_bytes(value, size, is_little))
@@ -180,22 +203,20 @@ end
 function struct.unpack(form, text, start)
   form, text = text_argument(form, 1), text_argument(text, 2)
   local at = start == nil and 1 or number_argument(start, 3)
-  if at < 0 then
-    about_argument(2, "data string too short")
-  elseif at < 1 then
+  at = (at < 0 and math.ceil(at) or floor(at)) - 1
+  if at == -1 then
     about_argument(3, "offset must be 1 or greater")
   end
-  at = floor(at) - 1
   local found, count = {}, 0
   local function need(size)
-    if size > #text - at or at > #text then
+    if not (at >= 0 and at <= #text - size) then
       about_argument(2, "data string too short")
     end
   end
-  for letter, size, padding, is_little, grow in options(form) do
+  for letter, size, padding, is_little, grow in options(form, at) do
     at = at + padding
+    need(size)
     if letter == "x" then
-      need(1)
       at = at + 1
     elseif letter == "s" then
       local stop = find(text, "\0", at + 1, true) or find(text, "%z", at + 1)
@@ -209,24 +230,21 @@ function struct.unpack(form, text, start)
       at = stop
     elseif letter == "c" then
       if size == 0 then
-        if count == 0 or type(found[count]) ~= "number" then
+        size = count > 0 and tonumber(found[count]) -- Of a text, too.
+        if not size then
           fail("format 'c0' needs a previous size")
         end
-        size = found[count]
         found[count] = nil
         count = count - 1
-        if size < 0 then
-          about_argument(2, "data string too short")
-        end
+        size = (size > -1 and size < 2 ^ 53) and floor(size < 0 and 0 or size) or SIZE_MAX
+        need(size)
         grow(size)
       end
-      need(size)
       count = count + 1
       found[count] = sub(text, at + 1, at + size)
       charge(size / 8)
       at = at + size
-    else
-      need(size)
+    elseif SIZES[letter] or letter == "i" or letter == "I" then
       local piece = sub(text, at + 1, at + size)
       count = count + 1
       if FLOATS[letter] then
@@ -247,7 +265,7 @@ end
 function struct.size(form)
   form = text_argument(form, 1)
   local total = 0
-  for letter, size, padding in options(form, true) do
+  for letter, size, padding in options(form, 0, true) do
     if letter == "s" then
       about_argument(1, "option 's' has no fixed size")
     elseif letter == "c" and size == 0 then

@@ -151,6 +151,34 @@ def test_two_processes_agree_on_random_scripts(hash_seed: str) -> None:
     assert done.stdout.strip() == play(11)
 
 
+# Ways to a metatable that says so, before it is one and after.
+WEAK = [
+    "local w = setmetatable({}, {__mode = 'v'})",
+    "local w = setmetatable({}, {['__mo\\100e'] = 'v'})",
+    'local w = setmetatable({}, cjson.decode(\'{"__mode":"v"}\'))',
+    "local w, m = {}, {} setmetatable(w, m) m.__mode = 'v'",
+    "local w, m = {}, {} setmetatable(w, m) m['__mo' .. 'de'] = 'v'",
+    "local w, m = {}, {} setmetatable(w, m) m['__mo' .. 'de'], m.x = 'v', 1",
+    "local w, m = {}, {} setmetatable(w, m) rawset(m, '__mo' .. 'de', 'v')",
+    "local w, m = {}, {} setmetatable(w, m) loadstring('(...).__mode = \\'v\\'')(m)",
+]
+
+
+@pytest.mark.parametrize("way", WEAK)
+def test_garbage_is_not_seen_to_go(way: str) -> None:
+    script = f"""{way}
+        for i = 1, 20 do
+          w[i] = {{}}
+          for j = 1, 200 do local t = {{j, j}} end
+        end
+        local gone = 0
+        for i = 1, 20 do gone = gone + (w[i] == nil and 1 or 0) end
+        return {{gone, getmetatable(w).__mode}}"""
+    for before in range(0, 5000, 700):
+        Driver().run("EVAL", f"local t = {{}} for i = 1, {before} do t[i] = {{i}} end", 0)
+        assert Driver().run("EVAL", script, 0) == [0, b"v"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_ran_before_has_no_part_in_a_script(seed: int) -> None:
     assert play(seed, before=seed + 100) == play(seed)

@@ -51,6 +51,17 @@ ENDLESS = {
     ),
     "sort": "local t = {} for i = 1, 1e5 do t[i] = i % 100 end while true do table.sort(t) end",
     "inserting at the front": "local t = {} for i = 1, 1e9 do table.insert(t, 1, i) end",
+    "inserting at no number": (
+        "local t = {} for i = 1, 1e5 do t[i] = i end while true do table.insert(t, 0 / 0, 1) end"
+    ),
+    "removing far beyond": (
+        "local t = {} for i = 1, 1e5 do t[i] = i end"
+        " while true do table.remove(t, 2 ^ 32 + 1) t[#t + 1] = 1 end"
+    ),
+    "long numbers": "local s = string.rep('1', 1e6) while true do tonumber(s) end",
+    "weak tables": (
+        "local t = setmetatable({}, {__mode = 'v'}) while true do t[1] = {1, 2, 3} end"
+    ),
     "an emptied table": (
         "local t = {} for i = 1, 1e5 do t[i] = i end for i = 1, 1e5 do t[i] = nil end"
         " while true do next(t) end"
@@ -222,6 +233,24 @@ def test_a_script_has_its_keys_and_arguments(keys: int, args: int) -> None:
 def test_an_error_in_a_list_is_one_of_its_replies() -> None:
     assert run("return {1, {err = 'NO way'}, nil, 3}") == [1, ErrorReply("NO", "way")]
     assert run("return setmetatable({1}, {__index = {2, 3, ok = 'fine'}})") == [1]
+
+
+@pytest.mark.parametrize("places", ["2 ^ 31 + 0.5", "-2 ^ 31, 2 ^ 31 - 1", "1, 7901", "-1e5, 1"])
+def test_what_does_not_fit_on_the_stack_is_not_unpacked(places: str) -> None:
+    reply = run(f"return {{unpack({{1, 2, 3}}, {places})}}")
+    assert isinstance(reply, ErrorReply)
+    assert "too many results to unpack" in reply.text
+
+
+def test_many_are_sorted_like_few() -> None:
+    numbers = "local t = {} for i = 1, 500 do t[i] = i * 7919 % 503 end table.sort(t) return t"
+    assert run(numbers) == sorted(i * 7919 % 503 for i in range(1, 501))
+    words = "local t = {} for i = 1, 500 do t[i] = 'w' .. i * 7919 % 503 end table.sort(t) return t"
+    assert run(words) == sorted(b"w%d" % (i * 7919 % 503) for i in range(1, 501))
+    mixed = "local t = {} for i = 1, 500 do t[i] = i % 2 == 0 and i or 'x' end table.sort(t)"
+    reply = run(mixed)
+    assert isinstance(reply, ErrorReply)
+    assert "attempt to compare" in reply.text
 
 
 def test_randomness_is_that_of_the_entry() -> None:

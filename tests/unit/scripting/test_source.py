@@ -29,7 +29,7 @@ def inner(body: bytes) -> bytes:
         (b"x = {[k] = v}", b"x = {[_K_(k)] = v}"),
         (b"t[a[b]].c = 1", b"t[a[b]].c = 1"),
         (b"local function f(...) end", b"local function f(...) end"),
-        (b"x = {...}", b"x = {_V_(...)}"),
+        (b"x = {...}", b"x = { _V_(...)}"),
         (b"return f(x)", b"return _V_( f(x))"),
         (b"return x", b"return x"),
         (b"return f{1} -- c", b"return _V_( f{1}) -- c"),
