@@ -88,7 +88,8 @@ class Gate:
         self._began_ns = 0
         self._count = 0  # Commands in the batch that is waited for.
         self.gather = Gather(HOLD_MAX_NS)
-        self._commit_ns: deque[int] = deque([wait_max_ns // 2], maxlen=SAMPLES)
+        self.commit_ns = wait_max_ns // 2  # The median time from a batch's leaving to its commit.
+        self._samples: deque[int] = deque([self.commit_ns], maxlen=SAMPLES)
 
     def is_open(self, now_ns: int) -> bool:
         return not self._waiting and not self.gather.holds(now_ns)
@@ -104,11 +105,6 @@ class Gate:
         if self._waiting:
             return self._deadline_ns
         return self.gather.until_ns or None
-
-    @property
-    def commit_ns(self) -> int:
-        """The median time from a batch's leaving to its commit."""
-        return median_low(self._commit_ns)
 
     def admits(self, shard: Shard, now_ns: int) -> bool:
         """Whether `shard` may be in the batch that leaves now; one that is not waited for may not
@@ -140,16 +136,19 @@ class Gate:
             return
         self._waiting = _uncommitted(self._waiting)
         if not self._waiting:
-            self.sizes.add(self._count)
-            self._commit_ns.append(now_ns - self._began_ns)
+            self._ended(now_ns)
             self.gather.answered(self._count, self.commit_ns, now_ns)
         elif now_ns >= self._deadline_ns:
             self.forced += 1
-            self.sizes.add(self._count)
-            self._commit_ns.append(now_ns - self._began_ns)
+            self._ended(now_ns)
             self._stuck.update(self._waiting)
             self._stuck_proposed_ns.update(dict.fromkeys(self._waiting, self._began_ns))
             self._waiting = {}
+
+    def _ended(self, now_ns: int) -> None:
+        self.sizes.add(self._count)
+        self._samples.append(now_ns - self._began_ns)
+        self.commit_ns = median_low(self._samples)
 
 
 def _uncommitted(

@@ -12,10 +12,14 @@ from ...cluster.settings import DEFAULTS, Settings
 from ...proto.reply import Reply
 from ..data.keyspace import Keyspace
 from ..request import Args
+from .chance import Lehmer
 
 # A large value costs nothing to name a thousand times; its copies in the reply would cost a node.
 REPLY_BYTES_MAX = 512 << 20
 
+
+# Numbers at random that an entry asks for; from more on it takes less to make the other generator.
+FEW_DRAWS: Final = 32
 
 _ALL_KINDS = "g$lshzxetd"  # What A stands for.
 
@@ -51,8 +55,8 @@ class Publication(NamedTuple):
 class Context:
     """The same on every replica. One serves all commands of an entry; `db` is set for each."""
 
-    __slots__ = ("_rng", "_seed", "db", "events", "is_full", "made", "now_ms", "publications",
-                 "published", "settings")  # fmt: skip
+    __slots__ = ("_drawn", "_few", "_many", "_seed", "db", "events", "is_full", "made", "now_ms",
+                 "publications", "published", "settings")  # fmt: skip
 
     def __init__(self, db: int, now_ms: int, seed: int, settings: Settings = DEFAULTS) -> None:
         self.db = db
@@ -72,7 +76,9 @@ class Context:
         # Payloads, and the values that were made of them already (`making.py`).
         self.made: list[tuple[bytes, object]] = []
         self._seed = seed
-        self._rng: Random | None = None
+        self._drawn = 0
+        self._few: Callable[[], float] | None = None
+        self._many: Callable[[], float] | None = None
 
     def take_made(self, payload: bytes) -> object | None:
         """The value of that payload, if it was made already; it is given once."""
@@ -115,12 +121,19 @@ class Context:
         assert self.events is not None
         self.events.append((db, "keymiss", key))
 
-    @property
-    def rng(self) -> Random:
-        """Seeded by the entry. Call only `.random()`: Python keeps that sequence stable."""
-        if self._rng is None:
-            self._rng = Random(self._seed)
-        return self._rng
+    def draws(self, count: int = 1) -> Callable[[], float]:
+        """What gives numbers from 0 to below 1, for who wants about so many. They follow from the
+        entry's seed, and from what its commands before have asked for."""
+        if self._many is not None:
+            return self._many
+        self._drawn += count
+        if self._drawn > FEW_DRAWS:
+            # Python keeps the sequence of this method stable, and of no other.
+            self._many = Random(self._seed).random
+            return self._many
+        if self._few is None:
+            self._few = Lehmer(self._seed).random
+        return self._few
 
 
 Handler: TypeAlias = Callable[[Keyspace, Args, Context], Reply]

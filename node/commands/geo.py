@@ -7,6 +7,7 @@ and costs what is in them. What it stores is computed so that all replicas agree
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from ...proto.reply import NULL_ARRAY, DecimalReply, Reply
@@ -27,7 +28,7 @@ from ..errors import CommandError
 from .arguments import int_argument, syntax_error
 from .doubles import PLAIN_MAX, double_argument
 from .sorted_set_ranges import store
-from .sorted_sets import check_reply, set_score, zadd
+from .sorted_sets import add_key, check_reply, zadd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +53,28 @@ _PLAIN: Final = b"0123456789.-"
 
 def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     """GEOADD key [NX|XX] [CH] longitude latitude member ...: as ZADD."""
-    if len(args) == 5 and not keys.watches.watched:
-        score = _plain_score(args[2], args[3])
-        if score is not None:  # What most are.
-            return set_score(keys, args[1], args[4], score, ctx)
+    if len(args) == 5 and not keys.watches.watched:  # What most are, with few calls.
+        _, key, longitude_text, latitude_text, member = args
+        text = longitude_text + latitude_text
+        # Digits and points alone mean the same to Python.
+        if not text.strip(_PLAIN) and len(text) <= 2 * PLAIN_MAX:
+            try:
+                longitude, latitude = float(longitude_text), float(latitude_text)
+            except ValueError:
+                longitude = latitude = inf
+            if (
+                -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX
+                and -LATITUDE_MAX <= latitude <= LATITUDE_MAX
+            ):
+                value, score = keys.change(key, SortedSet), score_of(longitude, latitude)
+                before = None
+                if value is None:
+                    add_key(keys, key, member, score, ctx)
+                else:
+                    before = value.put(member, score, ctx.settings)
+                if ctx.events is not None and before != score:
+                    ctx.notify("z", "zadd", key)
+                return 1 if before is None else 0
     place = 2
     while place < len(args) and args[place].upper() in _GEOADD_WORDS:
         place += 1
@@ -66,22 +85,6 @@ def geoadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     for at in range(0, len(rest), 3):
         scores += (_score(rest[at], rest[at + 1]), rest[at + 2])
     return zadd(keys, [*args[:place], *scores], ctx)
-
-
-def _plain_score(longitude_text: bytes, latitude_text: bytes) -> float | None:
-    """The score of a place that is written with digits and points alone, which mean the same to
-    Python; None of another one, or of none."""
-    text = longitude_text + latitude_text
-    if text.strip(_PLAIN) or len(text) > 2 * PLAIN_MAX:
-        return None
-    try:
-        longitude, latitude = float(longitude_text), float(latitude_text)
-    except ValueError:
-        return None
-    # As `_point`, without calls.
-    if -LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX:
-        return score_of(longitude, latitude)
-    return None
 
 
 def _score(longitude_text: bytes, latitude_text: bytes) -> bytes:

@@ -114,17 +114,19 @@ def _expire(
     value = keys.find(key, Hash) if is_watched else keys.change(key, Hash)
     at_ms = _time_argument(args[2], unit_ms, from_ms, name)
     condition, place = args[3], 3
-    if condition != b"FIELDS":
+    if len(args) == 6 and condition == b"FIELDS" and args[4] == b"1":
+        fields: Sequence[bytes] = (args[5],)  # What most are, without a call.
+    else:
         condition = condition.upper()
         place = 4 if condition in _CONDITIONS else 3
-    fields = _fields_argument(args, place, "Parameter `numFields` should be greater than 0")
+        fields = _fields_argument(args, place, "Parameter `numFields` should be greater than 0")
     if value is None:
         return [_NO_FIELD] * len(fields)
     codes: list[int] = []
     due_ms, is_past = value.next_due_ms, at_ms <= ctx.now_ms
     is_changing = False
     for field in fields:
-        if value.get(field) is None or (due_ms != NEVER and is_due(keys, key, value, field)):
+        if field not in value or (due_ms != NEVER and is_due(keys, key, value, field)):
             codes.append(_NO_FIELD)
         elif place == 4 and not _is_wanted(condition, value.expiry_of(field), at_ms):
             codes.append(_NOT_WANTED)

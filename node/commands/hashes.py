@@ -419,7 +419,7 @@ def _draw(
 ) -> list[tuple[bytes, bytes]]:
     """At most `count` different fields at random that are not due, with their values."""
     fields = value.fields
-    draw = ctx.rng.random
+    draw = ctx.draws(count)
     if isinstance(fields, Table):
         if not keys.is_past(key, value.next_due_ms):
             return fields.sample(count, draw)
@@ -446,7 +446,7 @@ def _draw_repeatedly(
     if count > REPEATS_MAX:
         raise CommandError(f"no more than {REPEATS_MAX} fields are drawn at a time")
     fields = value.fields
-    draw = ctx.rng.random
+    draw = ctx.draws(count)
     if (
         isinstance(fields, Table)
         and count * 10 < len(fields)

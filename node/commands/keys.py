@@ -216,7 +216,7 @@ def randomkey(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     for _ in range(_RANDOM_TRIES):
         if not keys.count():
             return None
-        key = keys.nth_key(int(ctx.rng.random() * keys.count()))
+        key = keys.nth_key(int(ctx.draws()() * keys.count()))
         if key is not None:
             return key
     # Nearly all of them are due: take the first that is not.

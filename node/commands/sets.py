@@ -129,10 +129,11 @@ def smove(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         if ctx.events is not None:
             ctx.notify("n", "new", target_key)
         _add_new(keys, target_key, (member,), ctx)
-    elif target.find(member) >= 0:
-        return 1
     else:
-        keys.change_found(target_key, target).insert(member, ctx.settings)
+        if is_watched and target.find(member) >= 0:
+            return 1
+        if not keys.change_found(target_key, target).add(member, ctx.settings):
+            return 1
     if ctx.events is not None:
         ctx.notify("s", "sadd", target_key)
     return 1
@@ -195,9 +196,10 @@ def spop(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     value = keys.change(key, SetValue)
     if value is None:
         return None
-    popped = value.pop(ctx.rng.random)
-    ctx.notify("s", "spop", key)
-    if not value:
+    popped, left = value.pop(ctx.draws())
+    if ctx.events is not None:
+        ctx.notify("s", "spop", key)
+    if not left:
         _drop_empty(keys, key, ctx)
     return popped
 
@@ -206,7 +208,12 @@ def _pop_several(keys: Keyspace, key: bytes, count: int, ctx: Context) -> Reply:
     value = keys.find(key, SetValue)
     if value is None or count == 0:
         return _NONE
-    popped = value.sample(count, ctx.rng.random)
+    if count < len(value) and value.size_bytes() <= REPLY_BYTES_MAX:
+        popped = keys.change_found(key, value).pop_several(count, ctx.draws(count))
+        ctx.notify("s", "spop", key)
+        return SetReply(tuple(popped))
+    # Whether a reply has room for them is to be known before they are removed.
+    popped = value.sample(count, ctx.draws(count))
     reply = _set_reply(popped, [value])
     ctx.notify("s", "spop", key)
     if len(popped) == len(value):
@@ -230,11 +237,11 @@ def srandmember(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         raise syntax_error()
     count = _random_count(args[2]) if len(args) == 3 else None
     value = keys.find(args[1], SetValue)
-    draw = ctx.rng.random
     if count is None:
-        return None if value is None else value.random(draw)
+        return None if value is None else value.random(ctx.draws())
     if value is None or count == 0:
         return []
+    draw = ctx.draws(abs(count))
     if count > 0:
         found = value.sample(count, draw)
     elif -count > RANDOM_MAX:

@@ -40,12 +40,12 @@ def zadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     those changed; with INCR the score, or nil."""
     if len(args) != 4 or keys.watches.watched:
         return _add(keys, args, ctx, is_increment=False)
-    # What most are, with few calls: as `set_score`.
+    # What most are, with few calls.
     _, key, text, member = args
     score = float(int(text)) if text.isdigit() and len(text) <= PLAIN_MAX else _only_score(text)
     value = keys.change(key, SortedSet)
     if value is None:
-        _add_key(keys, key, member, score, ctx)
+        add_key(keys, key, member, score, ctx)
         before = None
     else:
         before = value.put(member, score, ctx.settings)
@@ -85,24 +85,11 @@ def _add(keys: Keyspace, args: Args, ctx: Context, *, is_increment: bool) -> Rep
     return plan.added + plan.updated if b"CH" in words else plan.added
 
 
-def _add_key(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Context) -> None:
+def add_key(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Context) -> None:
     value = SortedSet()
     value.put(member, score, ctx.settings)
     keys.put(key, value)
     ctx.notify("n", "new", key)
-
-
-def set_score(keys: Keyspace, key: bytes, member: bytes, score: float, ctx: Context) -> int:
-    """ZADD key score member, while no key is watched; 1 if the member is new."""
-    value = keys.change(key, SortedSet)
-    if value is None:
-        _add_key(keys, key, member, score, ctx)
-        before = None
-    else:
-        before = value.put(member, score, ctx.settings)
-    if before != score and ctx.events is not None:
-        ctx.notify("z", "zadd", key)
-    return int(before is None)
 
 
 def _increment_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
@@ -116,7 +103,7 @@ def _increment_one(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         if isnan(score):
             raise _not_a_number()
     if value is None:
-        _add_key(keys, key, member, score, ctx)
+        add_key(keys, key, member, score, ctx)
     elif score != before:
         keys.change_found(key, value).put(member, score, ctx.settings)
     if score != before and ctx.events is not None:
@@ -380,7 +367,7 @@ def zrandmember(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         value = keys.find(args[1], SortedSet)
         if value is None:
             return None
-        rank = int(ctx.rng.random() * len(value))
+        rank = int(ctx.draws()() * len(value))
         return value.members(rank, rank + 1)[0]
     count = int_argument(args[2])
     if count < -INT_MAX:
@@ -399,7 +386,7 @@ def zrandmember(keys: Keyspace, args: Args, ctx: Context) -> Reply:
 
 def _ranks(size: int, count: int, ctx: Context) -> Sequence[int]:
     """That many numbers below `size`, different ones if `count` is positive."""
-    draw = ctx.rng.random
+    draw = ctx.draws(abs(count))
     if count < 0:
         if -count > RANDOM_MAX:
             raise CommandError(f"no more than {RANDOM_MAX} members at a time if they may repeat")

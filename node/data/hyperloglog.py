@@ -290,12 +290,10 @@ def stale(text: bytes) -> bytes:
 
 def _small_raised(text: bytes, index: int, rank: int) -> bytes:
     """`text` with a register at least at `rank`, which a sparse one can hold."""
-    lengths, rest = _LENGTHS, iter(text[HEADER_BYTES:])
+    lengths, lengths_of_two, rest = _LENGTHS, _LENGTHS_OF_TWO, iter(text[HEADER_BYTES:])
     before = behind = length = 0
     for byte in rest:  # Over the opcodes up to that of the register.
-        length = lengths[byte]
-        if not length:
-            length = _LENGTHS_OF_TWO[byte] + next(rest)
+        length = lengths[byte] or lengths_of_two[byte] + next(rest)
         behind += length
         if index < behind:
             break

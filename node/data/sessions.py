@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any  # Packed state.
+from types import NoneType
+from typing import Any, Final  # Any: packed state.
 
 from ...proto.reply import (
     ErrorReply,
@@ -20,6 +21,7 @@ from ...proto.reply import (
     PairsReply,
     Reply,
     SetReply,
+    Status,
     VerbatimReply,
     pack_reply,
     unpack_reply,
@@ -38,6 +40,10 @@ ENDED_MAX = 1000  # Of those that have ended, so many are remembered one by one.
 SKEW_MS = 30_000  # By how much a client's count of time and the stamps of the log may differ.
 _NTH = 48  # Bits of an index; above stands which opening of its entry a session is.
 _INDEX = (1 << _NTH) - 1
+
+REPLY_BYTES = 32  # What a kept reply costs beside its bytes, about.
+# Most replies to writes: nothing of their size depends on what they say.
+_SHORT: Final = frozenset((Status, int, bool, NoneType))
 
 SESSION_LOST = "SESSIONLOST"
 FULL = ErrorReply("OVERLOADED", "the session keeps too many replies: raise its floor")
@@ -83,7 +89,7 @@ class Session:
 
     def keep(self, sequence: int, reply: Reply, bytes_max: int) -> int:
         """Keep a reply, or that it was too large; the bytes of what is kept."""
-        size = size_of_reply(reply)
+        size = REPLY_BYTES if type(reply) in _SHORT else size_of_reply(reply)
         if size > bytes_max:
             reply = TOO_LARGE
             size = size_of_reply(reply)
@@ -100,7 +106,8 @@ class Session:
         freed = 0
         for sequence in known:
             if sequence in replies:
-                freed += size_of_reply(replies.pop(sequence))
+                reply = replies.pop(sequence)
+                freed += REPLY_BYTES if type(reply) in _SHORT else size_of_reply(reply)
         self.floor = floor
         self.bytes -= freed
         return freed
@@ -305,16 +312,17 @@ def size_of_reply(reply: Any) -> int:
     turns a tuple into a list."""
     match reply:
         case bytes():
-            return 32 + len(reply)
+            return REPLY_BYTES + len(reply)
         case list() | tuple():
-            return 32 + sum([size_of_reply(one) for one in reply])
+            return REPLY_BYTES + sum([size_of_reply(one) for one in reply])
         case ErrorReply(_, text):
-            return 32 + len(text)
+            return REPLY_BYTES + len(text)
         case MapReply(pairs) | PairsMapReply(pairs) | PairsReply(pairs):
-            return 32 + sum([size_of_reply(key) + size_of_reply(one) for key, one in pairs])
+            sizes = [size_of_reply(key) + size_of_reply(one) for key, one in pairs]
+            return REPLY_BYTES + sum(sizes)
         case SetReply(members):
-            return 32 + sum([size_of_reply(one) for one in members])
+            return REPLY_BYTES + sum([size_of_reply(one) for one in members])
         case VerbatimReply(_, text):
-            return 32 + len(text)
+            return REPLY_BYTES + len(text)
         case _:
-            return 32
+            return REPLY_BYTES

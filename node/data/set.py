@@ -122,7 +122,19 @@ class SetValue:
 
     def add(self, member: bytes, settings: Settings) -> bool:
         """Whether it is new."""
-        if member in self:
+        held, length = self._held, len(member)
+        if type(held) is bytes and self.encoding != INTSET and length <= ROW_MEMBER_BYTES_MAX:
+            packed = HEADERS[length] + member
+            count = held[0]
+            if (  # What most are: a few, of which none looks like it, and it has room beside them.
+                count < ROW_MAX
+                and count < settings.set_max_listpack_entries
+                and length <= settings.set_max_listpack_value
+                and held.find(packed, 1) < 0
+            ):
+                self._held = b"".join((_BYTES[count + 1], held[1:], packed))
+                return True
+        if self.find(member) >= 0:
             return False
         self.insert(member, settings)
         return True
@@ -186,17 +198,24 @@ class SetValue:
             rest = held[place + 2 + held[place + 1] :]
             self._held = b"".join((_BYTES[held[0] - 1], held[1:place], rest))
 
-    def pop(self, draw: Callable[[], float]) -> bytes:
-        """Remove one of the members, of which there is at least one, each as likely as any other;
-        which one it was."""
+    def pop(self, draw: Callable[[], float]) -> tuple[bytes, int]:
+        """Remove one of the members, of which there is at least one, each as likely as any other:
+        which one it was, and how many are left."""
         held = self._held
         if type(held) is not bytes:
-            member, _ = held.random(draw)  # type: ignore[union-attr]  # As above.
-            held.pop(member)  # type: ignore[union-attr]
-            return member
+            return held.pop_random(draw)  # type: ignore[union-attr]  # As above.
         member = self.random(draw)
         self.remove(member, self.find(member))
-        return member
+        return member, len(self)
+
+    def pop_several(self, count: int, draw: Callable[[], float]) -> list[bytes]:
+        """Remove `count` members at random, fewer than there are; which ones they were."""
+        held = self._held
+        if not isinstance(held, bytes) and count * LISTED < len(held):
+            return [held.pop_random(draw)[0] for _ in range(count)]
+        popped = self.sample(count, draw)
+        self.remove_all(popped)
+        return popped
 
     def remove_all(self, members: Sequence[bytes]) -> None:
         """Remove these, all of which are there."""

@@ -176,35 +176,19 @@ class SortedSet:
     def put(self, member: bytes, score: float, settings: Settings) -> float | None:
         """Set the score of a member; what it was, None of a new one. The same one stays as it is,
         sign of zero included."""
-        held = self._held
-        if isinstance(held, bytes):
-            # A member that is new is told without a call: what is not even found is not there.
-            length = len(member)
-            if length > SMALL_BYTES_MAX or held.find(HEADERS[length] + member) < 0:
-                self._add_small(held, member, score, settings)
-                return None
+        held, length = self._held, len(member)
+        if type(held) is not bytes:
+            return self._put_large(held, member, score, settings)  # type: ignore[arg-type]  # As below.
+        if length > SMALL_BYTES_MAX:
+            return self._put_large(self._grow(held), member, score, settings)
+        packed = HEADERS[length] + member
+        if held.find(packed) >= 0:  # What is not even found is not there.
             place, at = _find(held, member)
             if place >= 0:
                 return self._change_small(held, place, at, score)
-            self._add_small(held, member, score, settings)
-            return None
-        if self.is_listpack:
-            held.whole()
-            if member not in held.scores:
-                self._name(held.count, member, settings)
-            score = self._kept(score)
-        return held.put(member, score)
-
-    def _add_small(self, held: bytes, member: bytes, score: float, settings: Settings) -> None:
-        count, length = held[0], len(member)
-        if (
-            count >= SMALL_MAX
-            or length > SMALL_BYTES_MAX
-            or len(held) + length + 2 + _WIDTH > ROW_BYTES_MAX
-        ):
-            self._grow(_scores_of(held), _members_of(held))
-            self.put(member, score, settings)
-            return
+        count = held[0]
+        if count >= SMALL_MAX or len(held) + length + 2 + _WIDTH > ROW_BYTES_MAX:
+            return self._put_large(self._grow(held), member, score, settings)
         # As `_name` and `_kept`, without calls.
         if count >= settings.zset_max_listpack_entries or length > settings.zset_max_listpack_value:
             self.is_listpack = False
@@ -213,12 +197,30 @@ class SortedSet:
         start = 1 + _WIDTH * count
         if count:
             last = _read_double(held, start - _WIDTH)[0]
-            if score < last or (score == last and not _is_above_last(held, member, start)):
+            # Of equal ones the member decides, if it can be told without taking them apart: as in
+            # `find_short`, what looks like a header is one where no member has such a byte.
+            if score < last or (
+                score == last
+                and not (
+                    held[held.rfind(HEADER, start) + 2 :] < member
+                    and held.count(HEADER, start) == count
+                )
+            ):
                 self._held = _with(held, member, score)
-                return
+                return None
         scores, members = held[1:start], held[start:]
-        packed = HEADERS[length] + member
         self._held = b"".join((_COUNTS[count + 1], scores, _DOUBLE.pack(score), members, packed))
+        return None
+
+    def _put_large(
+        self, held: OrderedTable, member: bytes, score: float, settings: Settings
+    ) -> float | None:
+        if self.is_listpack:
+            held.whole()
+            if member not in held.scores:
+                self._name(held.count, member, settings)
+            score = self._kept(score)
+        return held.put(member, score)
 
     def _change_small(self, held: bytes, place: int, at: int, score: float) -> float:
         before = _score_at(held, place)
@@ -281,7 +283,7 @@ class SortedSet:
             members, scores = self.columns()
             gone = list(zip(members[start:stop], scores[start:stop], strict=True))
             del members[start:stop], scores[start:stop]
-            self._grow(scores, members)
+            self._become_large(scores, members)
             return gone
         return held.delete(start, stop)
 
@@ -303,9 +305,14 @@ class SortedSet:
         self._held = _packed(scores[:start] + scores[stop:], members[:start] + members[stop:])
         return list(zip(members[start:stop], scores[start:stop], strict=True))
 
-    def _grow(self, scores: Iterable[float], members: list[bytes]) -> None:
-        """Become large, which is for good, with these elements, in order."""
-        self._held = OrderedTable.of(scores, members, is_ordered=True)
+    def _grow(self, held: bytes) -> OrderedTable:
+        """Become large, which is for good."""
+        return self._become_large(_scores_of(held), _members_of(held))
+
+    def _become_large(self, scores: Iterable[float], members: list[bytes]) -> OrderedTable:
+        """With these elements, in order."""
+        self._held = made = OrderedTable.of(scores, members, is_ordered=True)
+        return made
 
     # --- Whole sets, for TYPES.
 
@@ -378,7 +385,7 @@ class SortedSet:
         made = cls()
         made.is_listpack, small = packed
         if small is None:
-            made._grow((), [])
+            made._become_large((), [])
         else:
             flat = _unpack(small)
             count = len(flat) // 2
@@ -448,13 +455,6 @@ def _find(held: bytes, member: bytes) -> tuple[int, int]:
     """The rank of a member, and where that begins; negative if it is not there."""
     count = held[0]
     return find_short(held, member, 1 + _WIDTH * count, len(held), count)
-
-
-def _is_above_last(held: bytes, member: bytes, start: int) -> bool:
-    """Whether a member is above the last one, if that can be told without taking them apart."""
-    # As in `find_short`: what looks like the last header is one where no member has such a byte.
-    at = held.rfind(HEADER, start)
-    return held[at + 2 :] < member and held.count(HEADER, start) == held[0]
 
 
 def _with(held: bytes, member: bytes, score: float) -> bytes:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from enum import Enum
-from itertools import islice
 from typing import Any, Final, Generic, TypeVar  # Any: what msgpack packs.
 
 from mmh3 import hash as hash32
@@ -20,29 +18,24 @@ from mmh3 import hash as hash32
 from .buckets import HASH_BITS, HASH_MAX, places_of
 from .dict_sizes import GROWTH, dict_size, room_for
 from .dict_sizes import bytes_object_size as bytes_object_size
+from .table_chunk import MISSING as MISSING
+from .table_chunk import Chunk as Chunk
+from .table_chunk import Missing, take
 
 CHUNK_MAX: Final = 341  # As many as fit in a dict of 512 places.
 FILLED: Final = 256  # Of chunks made all at once: so many elements at most, on the average.
 DEEP: Final = 64  # Of a table that is filled all at once: so many, on the average, tell its chunks.
 MERGED_MAX: Final = 170  # Two neighbours that hold no more than this together become one.
+HALF: Final = 170  # As many as fit in a dict of 256 places.
 PART_BYTES: Final = 64 << 10
 SPARSE: Final = 16  # The directory grows only while there are this many elements for each place.
 NEAR_BITS: Final = 2  # Of another's chunks so many bits deeper, one dict is made to look in.
 TRIES_MAX: Final = 64  # To hit an element at random, before they are counted through.
 
-CHUNK_BYTES: Final = 72  # Of a chunk beside its dict,
+CHUNK_BYTES: Final = 80  # Of a chunk beside its dict,
 TABLE_BYTES: Final = 176  # and of a table beside its chunks: itself, its list, its token.
 
 V = TypeVar("V")
-
-
-class Missing(Enum):
-    """The type of MISSING: an element that is not there, where None may be one that is."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 
 def expected_size(count: int) -> int:
@@ -61,21 +54,6 @@ _FULL: Final = dict_size(CHUNK_MAX)
 _HALF: Final = dict_size(MERGED_MAX)
 
 
-class Chunk(Generic[V]):
-    """The elements whose hash begins with certain bits."""
-
-    __slots__ = ("bits", "note", "owner", "room", "values")
-
-    def __init__(self, bits: int, owner: object, values: dict[bytes, V]) -> None:
-        self.bits = bits  # How many bits of the hash all its elements share.
-        self.owner = owner  # The token of the one table that may write to it.
-        self.values = values
-        # How many more can be added before the dict grows, those removed since still in the way.
-        self.room = room_for(len(values)) - len(values)
-        # For who keeps the table, about the values; None when they have changed since.
-        self.note: int | None = None
-
-
 class Table(Generic[V]):
     """Byte strings, each with a small value; iteration stands no writes meanwhile."""
 
@@ -85,6 +63,7 @@ class Table(Generic[V]):
         "_chunks",
         "_count",
         "_deepest",
+        "_fuller",
         "_overfull",
         "_owner",
         "_shift",
@@ -97,6 +76,7 @@ class Table(Generic[V]):
         self._shift = HASH_BITS  # Always HASH_BITS - bits.
         self._deepest = 1  # Chunks that share as many bits as the directory has.
         self._overfull = 0  # Chunks beyond CHUNK_MAX: of elements made to collide.
+        self._fuller = 0  # Chunks beyond HALF.
         self._count = 0
         self._bytes = TABLE_BYTES + CHUNK_BYTES + dict_size(0)
 
@@ -260,7 +240,7 @@ class Table(Generic[V]):
         value = values.pop(key, MISSING)
         if value is MISSING:
             return MISSING
-        chunk.note = None
+        chunk.note = chunk.keys = None
         left = len(values)
         self._count -= 1
         self._bytes -= len(key) + 48 & -16  # bytes_object_size.
@@ -275,7 +255,7 @@ class Table(Generic[V]):
             chunk = self._chunks[place >> self._shift]
             if chunk.owner is not self._owner:
                 chunk = self._own(place, chunk)
-            chunk.note = None
+            chunk.note = chunk.keys = None
             values = chunk.values
             del values[key]
             left = len(values)
@@ -287,10 +267,13 @@ class Table(Generic[V]):
 
     def _added(self, key: bytes, place: int, chunk: Chunk[V]) -> None:
         count = len(chunk.values)
+        if chunk.keys is not None:
+            chunk.keys.append(key)
         self._count += 1
         self._bytes += bytes_object_size(len(key))
         if count in GROWTH:
             self._bytes += GROWTH[count]
+            self._fuller += count == HALF + 1
         chunk.room -= 1
         if chunk.room < 0:
             # The dict has just grown. If what was removed is to blame, it need not be so large.
@@ -362,7 +345,7 @@ class Table(Generic[V]):
             if place == start and len(chunk.values) <= room:
                 found.extend(chunk.values.items())
             else:
-                last = _take(chunk.values, place, room, found)
+                last = take(chunk.values, place, room, found)
                 if last is not None:
                     return last + 1, found
             place = start + width
@@ -372,25 +355,58 @@ class Table(Generic[V]):
 
     def random(self, draw: Callable[[], float]) -> tuple[bytes, V]:
         """One of the elements, of which there is at least one, each as likely as any other."""
-        places = len(self._chunks)
+        index, number = self._at_random(draw)
+        chunk = self._chunks[index]
+        key = chunk.nth(number)
+        return key, chunk.values[key]
+
+    def pop_random(self, draw: Callable[[], float]) -> tuple[bytes, int]:
+        """Remove one of the elements as `random` finds it: its key, and how many are left."""
+        index, number = self._at_random(draw)
+        chunk = self._chunks[index]
+        if chunk.owner is not self._owner:
+            chunk = self._own(index << self._shift, chunk)
+        if chunk.keys is None:
+            key = chunk.nth(number)  # Perhaps it makes a list of them.
+        if chunk.keys is not None:
+            key = chunk.keys.pop(number)
+        # As `pop`, of a key whose place is known.
+        values = chunk.values
+        del values[key]
+        chunk.note = None
+        self._count = left = self._count - 1
+        self._bytes -= len(key) + 48 & -16  # bytes_object_size.
+        before = len(values) + 1
+        if before in GROWTH:
+            self._bytes -= GROWTH[before]
+            self._shrink(index << self._shift, chunk)
+        return key, left
+
+    def _at_random(self, draw: Callable[[], float]) -> tuple[int, int]:
+        """Where one of the elements is: a place of the directory, and one in the chunk there."""
+        chunks = self._chunks
+        places = len(chunks)
         if places > 1 and not self._overfull:
-            # A place of a chunk at full size: most chunks are more than half full, so few tries
-            # go beside an element. A chunk at several places counts at its first.
-            chunks, bits, size = self._chunks, self._bits, places * CHUNK_MAX
+            # A place of a chunk as if all were as full as any may be: most are more than half as
+            # full, so few tries go beside an element. A chunk at several places counts at its
+            # first.
+            width = CHUNK_MAX if self._fuller else min(HALF, CHUNK_MAX)
+            bits, size = self._bits, places * width
             for _ in range(TRIES_MAX):
                 at = int(draw() * size)
-                chunk = chunks[at // CHUNK_MAX]
-                number = at % CHUNK_MAX
+                index = at // width
+                chunk = chunks[index]
+                number = at - index * width
                 if number < len(chunk.values) and (
-                    chunk.bits == bits or not at // CHUNK_MAX & (1 << bits - chunk.bits) - 1
+                    chunk.bits == bits or not index & (1 << bits - chunk.bits) - 1
                 ):
-                    return _nth(chunk.values, number)
+                    return index, number
         number = int(draw() * self._count)
-        for chunk in self.chunks():
-            if number < len(chunk.values):
-                return _nth(chunk.values, number)
+        index = 0
+        while number >= len((chunk := chunks[index]).values):
             number -= len(chunk.values)
-        raise IndexError(number)
+            index += 1 << (self._bits - chunk.bits)
+        return index, number
 
     def sample(self, count: int, draw: Callable[[], float]) -> list[tuple[bytes, V]]:
         """`count` different elements at random, all of them if there are no more."""
@@ -418,6 +434,7 @@ class Table(Generic[V]):
         other._chunks = self._chunks.copy()
         other._bits, other._shift = self._bits, self._shift
         other._deepest, other._overfull = self._deepest, self._overfull
+        other._fuller = self._fuller
         other._count, other._bytes = self._count, self._bytes
         return other
 
@@ -441,7 +458,7 @@ class Table(Generic[V]):
             self._split(place, chunk)  # It is empty still.
         if chunk.owner is not self._owner:
             chunk = self._own(place, chunk)
-        chunk.note = None
+        chunk.note = chunk.keys = None
         before = len(chunk.values)
         keys = part[2::2]
         chunk.values.update(zip(keys, part[3::2], strict=True))
@@ -451,6 +468,7 @@ class Table(Generic[V]):
         self._bytes += dict_size(count) - dict_size(before)
         self._bytes += sum([bytes_object_size(len(key)) for key in keys])
         self._overfull += (count > CHUNK_MAX) - (before > CHUNK_MAX)
+        self._fuller += (count > HALF) - (before > HALF)
 
     # --- Chunks.
 
@@ -494,6 +512,7 @@ class Table(Generic[V]):
     def _shrink(self, place: int, chunk: Chunk[V]) -> None:
         """So many were removed that the rest has room in a smaller dict, or beside a neighbour."""
         self._overfull -= len(chunk.values) == CHUNK_MAX
+        self._fuller -= len(chunk.values) == HALF
         alone = chunk
         while chunk.bits:
             bit = 1 << (HASH_BITS - chunk.bits)
@@ -527,10 +546,12 @@ class Table(Generic[V]):
         """Count a chunk that holds them."""
         self._bytes += CHUNK_BYTES + dict_size(len(values))
         self._overfull += len(values) > CHUNK_MAX
+        self._fuller += len(values) > HALF
 
     def _forget(self, values: dict[bytes, V]) -> None:
         self._bytes -= CHUNK_BYTES + dict_size(len(values))
         self._overfull -= len(values) > CHUNK_MAX
+        self._fuller -= len(values) > HALF
 
 
 def _widths(counts: list[int]) -> Iterator[int]:
@@ -548,31 +569,6 @@ def _widths(counts: list[int]) -> Iterator[int]:
             level -= 1
         yield 1 << level
         place += 1 << level
-
-
-def _nth(values: dict[bytes, V], number: int) -> tuple[bytes, V]:
-    key = next(islice(values, number, None))
-    return key, values[key]
-
-
-def _take(
-    values: dict[bytes, V], place: int, room: int, found: list[tuple[bytes, V]]
-) -> int | None:
-    """Move up to `room` elements from `place` on to `found`; the last hash taken if others are left
-    behind it."""
-    places = [hash32(key, 0, False) for key in values]  # noqa: FBT003 - as `place_of`.
-    ordered = sorted([one for one in places if one >= place])
-    last = ordered[room - 1] if room < len(ordered) else HASH_MAX
-    taken = [
-        (at, pair) for at, pair in zip(places, values.items(), strict=True) if place <= at <= last
-    ]
-    taken.sort(key=_place_in)
-    found.extend([pair for _, pair in taken])
-    return last if len(taken) < len(ordered) else None
-
-
-def _place_in(taken: tuple[int, tuple[bytes, V]]) -> int:
-    return taken[0]
 
 
 def _pieces(values: dict[bytes, V]) -> Iterator[list[Any]]:

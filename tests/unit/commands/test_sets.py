@@ -81,6 +81,26 @@ def test_thresholds_are_those_of_the_entry(shard: Driver) -> None:
     assert shard.run("OBJECT", "ENCODING", "c") == b"hashtable"
 
 
+@pytest.mark.parametrize("count", [10, 400])
+@pytest.mark.parametrize("words_", [("SPOP", "a"), ("SPOP", "a", "3"), ("SRANDMEMBER", "a")])
+def test_each_member_is_as_likely_though_each_entry_draws_little(
+    shard: Driver, count: int, words_: tuple[str, ...]
+) -> None:
+    shard.run("SADD", "a", *numbered(count))
+    hits = dict.fromkeys(words(*numbered(count)), 0)
+    for _ in range(20 * count):
+        reply = shard.run(*words_)
+        found = members_of(reply) if isinstance(reply, SetReply) else [reply]
+        for member in found:
+            assert isinstance(member, bytes)
+            hits[member] += 1
+        # The next entry has the next seed; what was taken out comes last now.
+        shard.run("SADD", "a", *found)
+    expected = sum(hits.values()) / count
+    spread = sum([(one - expected) ** 2 / expected for one in hits.values()])
+    assert spread < count + 5 * (2 * count) ** 0.5, "chi-square"
+
+
 def test_popping_some_leaves_the_others(shard: Driver) -> None:
     for count in (5, 200, 3000):
         names = [name.encode() for name in numbered(count)]

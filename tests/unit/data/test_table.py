@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from trimaran.node.data.buckets import place_of
-from trimaran.node.data.table import CHUNK_MAX, MISSING, Table, bytes_object_size
+from trimaran.node.data.table import CHUNK_MAX, HALF, MISSING, Table, bytes_object_size
 
 Model = dict[bytes, int]
 
@@ -43,7 +43,10 @@ def restored(table: Table[int]) -> Table[int]:
 
 
 def state(table: Table[int]) -> tuple[int, int, list[list[object]]]:
-    """All of it that replicas must agree on."""
+    """All of it that replicas must agree on. What is noted of its chunks is right."""
+    counts = list(map(len, table.dicts()))
+    assert table._fuller == sum([count > HALF for count in counts])
+    assert table._overfull == sum([count > CHUNK_MAX for count in counts])
     return len(table), table.size_bytes, list(table.parts())
 
 
@@ -57,6 +60,10 @@ def change_at_random(table: Table[int], model: Model, rng: Random, names: int) -
     elif dice < 0.5:
         assert table.swap(key, value) == model.get(key, MISSING)
         model[key] = value
+    elif dice < 0.7 and model:
+        gone, left = table.pop_random(rng.random)
+        del model[gone]
+        assert left == len(model)
     else:
         assert table.pop(key) == model.pop(key, MISSING)
 
@@ -233,7 +240,7 @@ def test_colliding_elements_cost_no_endless_directory() -> None:
 # --- Chance.
 
 
-@pytest.mark.parametrize("count", [1, 3, 800])
+@pytest.mark.parametrize("count", [1, 3, 400, 800])
 def test_each_element_is_as_likely(count: int) -> None:
     table = filled(count)
     rng = Random(5)
@@ -246,6 +253,85 @@ def test_each_element_is_as_likely(count: int) -> None:
     assert len(hits) == count
     spread = sum([(one - 60) ** 2 / 60 for one in hits.values()])
     assert spread < count + 5 * (2 * count) ** 0.5 + 5  # Chi squared.
+
+
+@pytest.mark.parametrize("count", [300, 3000])
+def test_each_element_is_as_likely_to_be_taken_out_whatever_came_last(count: int) -> None:
+    rng = Random(7)
+    rounds = 60
+    batches = 10  # Each element is in one of them; the later ones came last.
+    hits = [0] * batches
+    for _ in range(rounds):
+        table = filled(count)
+        half = count // 2
+        gone = [int(table.pop_random(rng.random)[0]) for _ in range(half)]
+        # Some of them again, and others: behind all that is there.
+        for number in [*gone[::2], *range(count, count + half)]:
+            table.put(b"%d" % number, number)
+        names = list(table)
+        rank = {name: place * batches // len(names) for place, name in enumerate(_by_age(table))}
+        taken = [table.pop_random(rng.random)[0] for _ in range(max(1, len(names) // 3))]
+        assert len(set(taken)) == len(taken)
+        assert not any(name in table for name in taken)
+        for name in taken:
+            hits[rank[name]] += 1
+    expected = sum(hits) / batches
+    spread = sum([(one - expected) ** 2 / expected for one in hits])
+    assert spread < batches + 5 * (2 * batches) ** 0.5, "chi-square"
+
+
+def _by_age(table: Table[int]) -> list[bytes]:
+    """Of each chunk those that came first, then its second ones, and so on."""
+    columns = [list(values) for values in table.dicts()]
+    longest = max(map(len, columns))
+    return [one[place] for place in range(longest) for one in columns if place < len(one)]
+
+
+def test_any_two_elements_are_as_likely_to_follow_one_another() -> None:
+    rng = Random(3)
+    hits: dict[tuple[bytes, bytes], int] = {}
+    tries = 6000
+    for _ in range(tries):
+        table = filled(5)
+        pair = table.pop_random(rng.random)[0], table.pop_random(rng.random)[0]
+        hits[pair] = hits.get(pair, 0) + 1
+    expected = tries / 20
+    assert len(hits) == 20
+    assert sum([(one - expected) ** 2 / expected for one in hits.values()]) < 20 + 5 * 40**0.5
+
+
+def test_what_was_drawn_before_changes_nothing() -> None:
+    # Lists of keys are there on the one side alone: as on a leader that has served reads.
+    table, other = filled(3000), filled(3000)
+    reads = Random(4)
+    one, two = Random(9), Random(9)
+    for step in range(4000):
+        for _ in range(step % 3):
+            table.random(reads.random)
+        assert table.pop_random(one.random) == other.pop_random(two.random)
+        number = step * 7919 % 5000
+        assert table.put(b"%d" % number, number) == other.put(b"%d" % number, number)
+        if step % 10 == 0:
+            gone = next(iter(other))
+            assert table.pop(gone) == other.pop(gone)
+        if step % 500 == 0:
+            table.copy()  # From then on no chunk is its own.
+            other = restored(other)
+            assert state(table) == state(other)
+    assert state(table) == state(other)
+
+
+def test_what_is_removed_is_not_drawn() -> None:
+    one_by_one, at_once = filled(3000), filled(3000)
+    at_once.sample(900, Random(1).random)
+    gone = [b"%d" % number for number in range(0, 3000, 3)]
+    for name in gone:
+        one_by_one.pop(name)
+    at_once.remove_all(gone)
+    one, two = Random(2), Random(2)
+    for _ in range(500):
+        assert at_once.pop_random(one.random) == one_by_one.pop_random(two.random)
+    assert state(at_once) == state(one_by_one)
 
 
 def test_a_few_among_many_places_are_found() -> None:
