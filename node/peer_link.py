@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 # up heartbeats.
 BATCH_BYTES_MAX = 512 << 10
 POSTS_ROOM = 64 << 10  # Of a frame: entries that never end must not keep messages of channels back.
-PATIENT_BYTES_MAX = 64 << 10  # Of entries that wait for something else to leave (`raft/thrift.py`).
 BACKED_UP_BYTES = 64 << 10  # gRPC's smallest window: less than this is taken at once.
 BACKED_UP_NS = 2_000_000
 # Some of the commands may have written.
@@ -154,15 +153,14 @@ class Link:
         self._clock = clock
         self._queue_bytes_max = queue_bytes_max
         self._appends: deque[_Append] = deque()
-        self._patient_appends: list[_Append] = []  # These come behind those, when they may leave.
-        self._patient_bytes = 0
         self._control: list[tuple[ShardId, Message]] = []
         self._patient: list[tuple[ShardId, Message]] = []  # These alone are no reason to send.
         self._forwards: deque[_Forward] = deque()
         self._answers: deque[_Answer] = deque()
         self._posts: deque[_Forward] = deque()
         self.post_bytes = 0  # Of those; they are part of `queue_bytes`.
-        self._cutting: _Cut | None = None  # A large message on its way;
+        self._large = 0  # Messages that wait and are to leave in pieces.
+        self._cutting: _Cut | None = None  # One of them on its way;
         self._cuts = deque(  # the next.
             (self._cut_append, self._cut_answer, self._cut_forward, self._cut_post)
         )
@@ -185,10 +183,7 @@ class Link:
             return
         self.queue_bytes += size
         if isinstance(message, AppendEntries):
-            self._patient_appends.append((shard, message, size))
-            self._patient_bytes += size
-            if not message.is_patient or self._patient_bytes > PATIENT_BYTES_MAX:
-                self._release_appends()
+            self._queue(self._appends, (shard, message, size))
         elif is_patient(message):
             self._patient.append((shard, message))
         else:
@@ -206,7 +201,7 @@ class Link:
         size = sum(map(len, parts))
         if self._has_room(size):
             self.queue_bytes += size
-            self._forwards.append((parts, size))
+            self._queue(self._forwards, (parts, size))
         else:
             self._bounce(forward, Overloaded("peer_queue_bytes_max"))
 
@@ -223,7 +218,7 @@ class Link:
             answer = Answer(answer.id, Unknown(OutcomeUnknown("peer_queue_bytes_max is reached")))
             size = MESSAGE_BYTES
         self.queue_bytes += size
-        self._answers.append((answer, size))
+        self._queue(self._answers, (answer, size))
 
     def post(self, parts: list[bytes]) -> bool:
         """Send what pub/sub has to say, packed, behind all it said before; False if it is lost."""
@@ -232,8 +227,12 @@ class Link:
             return False
         self.queue_bytes += size
         self.post_bytes += size
-        self._posts.append((parts, size))
+        self._queue(self._posts, (parts, size))
         return True
+
+    def _queue(self, queue: deque[Q], one: Q) -> None:
+        queue.append(one)
+        self._large += _is_cut(one)
 
     def tell(self, one: Led, *, is_urgent: bool = True) -> None:
         """Say who leads a shard, at the next flush or with the next frame there is. Bounded by the
@@ -262,10 +261,8 @@ class Link:
 
     def flush(self, *, lazily: bool) -> None:
         """Have the streams take what is queued; at most one frame leaves now."""
-        if lazily:
-            self._release_appends()
-            if self._patient or self._is_silent:
-                self._sends_patient = True
+        if lazily and (self._patient or self._is_silent):
+            self._sends_patient = True
         if not (self._has_urgent or self._sends_patient):
             return
         if not self.log.in_flight_bytes:
@@ -310,21 +307,13 @@ class Link:
 
     def drop_queue(self) -> None:
         """The log stream broke: what waited for it is lost, and the cores will be told."""
-        self._release_appends()
         queues = (self._appends, self._control, self._patient, self._forwards, self._answers)
         for queue in (*queues, self._posts):
             self.counters.dropped += len(queue)
             queue.clear()
         self._cutting = None
-        self.queue_bytes = self.post_bytes = 0
+        self.queue_bytes = self.post_bytes = self._large = 0
         self._sends_patient = False
-
-    def _release_appends(self) -> None:
-        """Entries in no hurry leave all together: each time some come, the peer writes its log. One
-        that is in a hurry takes them along, since those of a shard have an order."""
-        self._appends += self._patient_appends
-        self._patient_appends.clear()
-        self._patient_bytes = 0
 
     # --- Frames, asked for by the streams' writers.
 
@@ -371,7 +360,7 @@ class Link:
             return taken
         while queue:
             size: int = queue[0][-1]
-            if _is_cut(queue[0]) or (taken and size > room):
+            if (taken and size > room) or (self._large and _is_cut(queue[0])):
                 break
             room -= size
             self.queue_bytes -= size
@@ -383,7 +372,9 @@ class Link:
     def _put_piece(self, batch: pb.Batch) -> int:
         """Put the next piece of what is cut into `batch`, with the last one the message that it
         belongs to; the size of the piece."""
-        cut = self._cutting or self._begin_cut()
+        cut = self._cutting
+        if cut is None and self._large:
+            cut = self._begin_cut()
         if cut is None:
             return 0
         self._cutting = cut
@@ -405,6 +396,7 @@ class Link:
             begin = self._cuts[0]
             self._cuts.rotate(-1)
             if (cut := begin()) is not None:
+                self._large -= 1
                 return cut
         return None
 

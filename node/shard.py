@@ -421,9 +421,14 @@ class Shard:
         """[index, whether it is on disk here, how many followers have it there].
 
         Index 0 stands for all that is applied: the caller's writes are answered, so they are in it.
+        Who asks again wants more followers than one.
         """
+        is_first = not index
         index = index or self.applied_index
-        followers = sum([one.match_index >= index for one in self.core.followers()])
+        matches = [one.match_index >= index for one in self.core.followers()]
+        followers = sum(matches)
+        if not (is_first or all(matches)):
+            self.core.hurry()
         return [index, int(self.core.saved_index >= index), followers]
 
     # --- Apply: the same on every replica.
@@ -600,14 +605,13 @@ class Shard:
         run(commands, self.keys, context, replies)
 
     def _answer(self, request: Request, replies: Sequence[Reply | Lookup]) -> None:
-        if request.session:
+        # By type: to look for one of them among thousands of replies would call each one's __eq__.
+        if Lookup in map(type, replies):
             if Lookup.UNKNOWN_SESSION in replies:
                 self._give_back([request], SessionUnknown())
-                return
-            if Lookup.BELOW_FLOOR in replies:
+            else:
                 request.complete(Unknown(OutcomeUnknown("its answer was already given up on")))
-                return
-        # Without a session nothing is looked up, and with one the two are dealt with above.
+            return
         request.complete(Done(cast("Sequence[Reply]", replies)))
         if request.waiter is not None:
             self.turns.popped(request, cast("Reply", replies[0]), self._now_ns)

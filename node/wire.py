@@ -209,11 +209,13 @@ def take_message(source: pb.ShardMessage, apart: deque[bytes] | None = None) -> 
             return _take_election(kind, source, replica, target)
 
 
+_KINDS = {kind.value: kind for kind in EntryKind}
+
+
 def _take_entry(entry: pb.Entry, apart: deque[bytes] | None) -> Entry:
-    try:
-        kind = EntryKind(entry.kind)
-    except ValueError as error:
-        raise WireError(f"an entry of kind {entry.kind}: a newer version sent it") from error
+    kind = _KINDS.get(entry.kind)
+    if kind is None:
+        raise WireError(f"an entry of kind {entry.kind}: a newer version sent it")
     if entry.is_apart:
         if not apart:
             raise WireError(f"entry {entry.index} without the pieces of its data")

@@ -17,7 +17,14 @@ from ...cluster.slots import DATABASES, ShardId
 from ...proto.execute import encode_batch, encode_outcome, encode_result
 from ...proto.reply import ErrorReply, NullArray, Reply
 from ..commands.blocking import is_nothing, waiting_of
-from ..commands.transactions import EXEC, EXEC_RO, WATCH, pack_marks, pack_transaction
+from ..commands.transactions import (
+    EXEC,
+    EXEC_RO,
+    PUBLISHING,
+    WATCH,
+    pack_marks,
+    pack_transaction,
+)
 from ..data.waiters import WaiterId
 from ..errors import CommandError, Unavailable
 from .grpc_outcomes import Refused, WatchedChanged, not_applied, unknown
@@ -208,8 +215,11 @@ class BatchRun:
         """What commands answer that were carried out."""
         results = self._results
         size = 0
+        last, result = None, b""  # Most writes are answered by one and the same OK.
         for slot, reply in zip(slots, replies, strict=True):
-            result = results[slot] = encode_result(reply)
+            if reply is not last or not result:
+                last, result = reply, encode_result(reply)
+            results[slot] = result
             size += len(result)
         self._answered(len(slots), size)
 
@@ -349,9 +359,11 @@ class BatchRun:
             try:
                 _check_count(route, args)
                 _check_size(self.door.limits.reader, args)
-                _check_transaction(route)
+                self._check_transaction(route, args)
                 first = b""
-                if not is_anywhere(route.row, self.db, args, self.door.router.shards):
+                if route.name in PUBLISHING:
+                    is_write = True  # Sent when the commands beside it are carried out.
+                elif not is_anywhere(route.row, self.db, args, self.door.router.shards):
                     shard, first = self.door.routing.place(self.db, route, args, shard, key)
                 if route.vet is not None:
                     route.vet(args)
@@ -367,11 +379,17 @@ class BatchRun:
             text = "transaction is larger than command_bytes_max"
             errors = dict.fromkeys(range(len(self._commands)), ErrorReply("ERR", text))
         if not errors and self._watched:
-            errors = self._check_watched(shard, key)
+            try:
+                shard, key = self._beside_watched(shard, key)
+            except CommandError as error:
+                reply = ErrorReply(error.code, error.text)
+                errors = dict.fromkeys(range(len(self._commands)), reply)
         if errors:
             for slot in range(len(self._commands)):
                 self.put(slot, errors.get(slot, ABORTED))
             return
+        if shard is None:  # Any will do; where its client has a session it is carried out once.
+            shard = next(map(ShardId, self._sessions), None)
         if shard is None:
             shard = self.door.routing.any_shard()
         exec_args = [EXEC if is_write else EXEC_RO, pack_transaction(packed), key]
@@ -381,14 +399,23 @@ class BatchRun:
             is_write = True
         self.send(shard, ATOMIC, exec_args, self.cost, is_write=is_write)
 
-    def _check_watched(self, shard: ShardId | None, key: bytes) -> dict[int, ErrorReply]:
-        """Errors, if what is watched is not where the commands are."""
+    def _beside_watched(self, shard: ShardId | None, key: bytes) -> tuple[ShardId, bytes]:
+        """Where what is watched is, and one of the keys; raises CommandError if the commands are
+        elsewhere."""
         words = [WATCH, *[watched for watched, _ in self._watched]]
-        try:
-            self.door.routing.place(self.db, SHARD_ROUTES[WATCH], words, shard, key)
-        except CommandError as error:
-            return dict.fromkeys(range(len(self._commands)), ErrorReply(error.code, error.text))
-        return {}
+        return self.door.routing.place(self.db, SHARD_ROUTES[WATCH], words, shard, key)
+
+    def _check_transaction(self, route: Route, args: Args) -> None:
+        if route.row.flags & NO_MULTI:
+            raise CommandError("Command not allowed inside a transaction")
+        if route.name == b"SPUBLISH":
+            self.door.routing.check_channels(args[1:2])
+        if route.handler is None or route.name in PUBLISHING:
+            return
+        if not route.name:  # There is none: it says so.
+            self._answer_here(0, route, args)
+        name = route.row.display_name
+        raise CommandError(f"'{name}' is not carried out inside a transaction here")
 
 
 def _refusal_of(batch: pb.Batch, limits: DoorLimits) -> ErrorReply | None:
@@ -426,14 +453,6 @@ def _check_size(limits: ReaderLimits, args: Args) -> None:
         raise CommandError(
             f"the command is larger than command_bytes_max = {limits.command_bytes_max}"
         )
-
-
-def _check_transaction(route: Route) -> None:
-    if route.row.flags & NO_MULTI:
-        raise CommandError("Command not allowed inside a transaction")
-    if route.handler is not None:
-        name = route.row.display_name
-        raise CommandError(f"'{name}' is not carried out inside a transaction here")
 
 
 def _result_of(reply: Reply) -> bytes:

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from ...proto.execute import encode_outcome
+from ...proto.reply import ErrorReply
 from ..commands.internal import OPEN_SESSION
 from ..data.sessions import FULL, SESSION_LOST
 from ..errors import NoQuorum, Overloaded, SessionUnknown
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ...cluster.slots import ShardId
     from ...proto import commands_pb2 as pb
-    from ...proto.reply import ErrorReply, Reply
+    from ...proto.reply import Reply
     from ..request import Args
     from .grpc_batch import BatchRun
     from .lane import Sink
@@ -152,7 +153,8 @@ class ShardQueue:
     def _deliver(self, part: Part, replies: Sequence[Reply]) -> None:
         run = self._run
         run.carried_out(part, replies)
-        if self._session is not None and any(reply is FULL for reply in replies):
+        is_error = ErrorReply in map(type, replies)
+        if is_error and self._session is not None and any(reply is FULL for reply in replies):
             # Looked at before the command runs, so it surely did not.
             self._has_failed = True
             full = run.refused(Overloaded("replies kept for the session"))

@@ -152,7 +152,7 @@ class Stream(Client):
         is_large = message_bytes > min(limits.bulk_bytes_max, 2 * limits.elements_max)
         taken = 0
         for batch in request.batches:
-            commands = [list(one.args) for one in batch.commands]
+            commands = [one.args[:] for one in batch.commands]
             if [] in commands:
                 raise Wrong(_INVALID, f"batch {batch.id}: a command without a name")
             if self._closing is not None or self._is_lost:

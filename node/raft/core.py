@@ -208,7 +208,7 @@ class RaftCore:
     def next_deadline(self) -> int:
         """When `tick` has something to do."""
         if self._lead is not None:
-            return self._lead.heartbeat_at
+            return min(self._lead.heartbeat_at, self._lead.patience_ends_at)
         if not self._is_voter or not self._is_leading_allowed:
             return NEVER
         return self._campaigns_at
@@ -219,6 +219,8 @@ class RaftCore:
         self._advance(now)
         lead = self._lead
         if lead is not None:
+            if self._now >= lead.patience_ends_at:
+                lead.end_patience()
             if self._now >= lead.heartbeat_at:
                 self._tick_leader(lead)
         elif self._now >= self._campaigns_at:
@@ -278,6 +280,11 @@ class RaftCore:
         self._lead.add_read(self._last_token)
         return self._last_token
 
+    def hurry(self) -> None:
+        """Somebody waits for followers that are not hurried (`thrift.py`)."""
+        if self._lead is not None:
+            self._lead.hurry()
+
     def transfer_leadership(self, target: ReplicaId) -> None:
         """Hand over; given up after an election timeout. Raises NotLeader, ValueError."""
         if self._lead is None:
@@ -310,7 +317,10 @@ class RaftCore:
     def compact(self, snapshot: SnapshotMeta, first_index: int) -> None:
         """`snapshot` is durable: forget the entries before `first_index`."""
         assert snapshot.id.index <= self._handed_index, "a snapshot of what was not yet applied"
-        self._log.compact(snapshot, min(first_index, snapshot.id.index + 1))
+        first_index = min(first_index, snapshot.id.index + 1)
+        if self._lead is not None:
+            self._lead.will_forget(first_index, self._now)
+        self._log.compact(snapshot, first_index)
 
     def saved(self, ticket: int) -> None:
         """The Ready of `ticket`, and all before it, are on disk."""

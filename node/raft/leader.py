@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .election import NEVER
 from .lease import Lease
 from .progress import Progress, State
 from .quorum import agreed
 from .reads import ReadRounds
-from .thrift import Thrift
+from .thrift import PATIENCE_NS, PATIENT_BYTES_MAX, Thrift
 from .types import (
     ZERO,
     AppendEntries,
@@ -66,10 +67,12 @@ class Leadership:
     ) -> None:
         self.transfer: Transfer | None = None
         self.heartbeat_at = now
+        self.patience_ends_at = NEVER  # Then those who wait for entries get them (`thrift.py`).
         self.first_index = log.last_index + 1  # The empty entry of this term.
         self.round = 0
         self._config = config
         self._replica = config.replica
+        self._is_patience_over = False
         self._log = log
         self._term = term
         self._out = out
@@ -125,24 +128,68 @@ class Leadership:
         entries: tuple[Entry, ...] = ()  # Followers in step are sent the same tuple.
         patient: Sequence[ReplicaId] | None = None
         for follower in self.followers.values():
+            if follower.waiting_index == log.last_index:
+                continue
             while follower.next_index <= log.last_index and follower.can_take(inflight_max):
                 previous = follower.next_index - 1
                 term = log.term_at(previous)
                 if term is None:
                     self._send_snapshot(follower, now)
                     break
-                if follower.next_index != first:
-                    first = follower.next_index
-                    entries = self._entries_from(first)
                 if patient is None:
                     patient = self._thrift.patient(log.last_index, now)
                 is_patient = follower.replica in patient and not self._takes_over(follower)
+                if is_patient and self._waits(follower, now):
+                    break
+                if follower.next_index != first:
+                    first = follower.next_index
+                    entries = self._entries_from(first)
                 self._send_append(
                     follower, EntryId(term, previous), entries, now, is_patient=is_patient
                 )
+        self._is_patience_over = False
         if self._reads.is_round_due and self.is_ready_to_serve:
             self._reads.begin(self.round + 1, log.commit_index)
             self._send_round(now, is_urgent=True)
+
+    def _waits(self, follower: Progress, now: int) -> bool:
+        """Whether a follower that need not be hurried is sent nothing yet. All who wait, of all
+        shards of a node, wait for the same moment: their entries leave in one message."""
+        log = self._log
+        if (
+            self._is_patience_over
+            or follower.state is not State.REPLICATE
+            or log.bytes_between(follower.next_index, log.last_index) > PATIENT_BYTES_MAX
+        ):
+            return False
+        follower.waiting_index = log.last_index
+        if self.patience_ends_at == NEVER:
+            self.patience_ends_at = now - now % PATIENCE_NS + PATIENCE_NS
+        return True
+
+    def end_patience(self) -> None:
+        """The moment has come."""
+        self.patience_ends_at = NEVER
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The next flush sends everybody everything. When that is is not known here, so the moment
+        for which they wait stands."""
+        self._is_patience_over = True
+        self._look_again()
+
+    def will_forget(self, first_index: int, now: int) -> None:
+        """The log is about to begin there: who waits for what goes would need a snapshot."""
+        for follower in self.followers.values():
+            if follower.waiting_index and follower.next_index < first_index:
+                self.hurry()
+                self.flush(now)
+                return
+
+    def _look_again(self) -> None:
+        """Whoever waits may have to be hurried now."""
+        for follower in self.followers.values():
+            follower.waiting_index = 0
 
     def _entries_from(self, first: int) -> tuple[Entry, ...]:
         return self._log.between(first, self._log.reach(first, self._config.append_bytes_max))
@@ -320,6 +367,7 @@ class Leadership:
 
     def unreachable(self, node: NodeId, now: int) -> None:
         """What is on its way to `node` may be lost; wait until it is back or a tick asks."""
+        self._look_again()
         for follower in self.followers.values():
             if follower.node == node and follower.state is not State.SNAPSHOT:
                 follower.ask_anew()
@@ -347,10 +395,11 @@ class Leadership:
 
     def begin_transfer(self, target: ReplicaId, now: int) -> None:
         self.transfer = Transfer(target, now + self._config.election_timeout_ns)
+        self._look_again()
         self.continue_transfer()
         follower = self.followers[target]
         if follower.state is State.REPLICATE and follower.in_flight:
-            # Some of it may be in no hurry (`thrift.py`). This is, and comes behind all of it.
+            # Their acknowledgements may wait (`thrift.py`). Of this it does not.
             previous = follower.next_index - 1
             term = self._log.term_at(previous)
             if term is not None:

@@ -47,6 +47,7 @@ class Progress:
     round: int = 0  # The last heartbeat round it answered.
     echoes: Echoes = field(default_factory=Echoes)
     state: State = State.PROBE
+    waiting_index: int = 0  # With entries up to there it is not hurried; 0: ask again.
     is_paused: bool = False  # PROBE: asked, no answer yet.
     in_flight: deque[int] = field(default_factory=deque)  # REPLICATE: last index of each append.
     snapshot: EntryId | None = None  # SNAPSHOT: the one it is being sent.
@@ -55,6 +56,7 @@ class Progress:
     def become_probe(self, next_index: int) -> None:
         self.state = State.PROBE
         self.next_index = max(next_index, self.match_index + 1)
+        self.waiting_index = 0
         self.is_paused = False
         self.in_flight.clear()
         self.snapshot = None

@@ -1,13 +1,14 @@
-"""Which followers are sent new entries at once, and which with the next tick.
+"""Which followers are sent new entries at once, and which at the next of certain ticks.
 
 An entry commits when a majority has it, so it need not reach the others at the same moment: EPaxos
-calls that thrifty (Moraru et al., SOSP 2013). Who is not hurried gets it with the next tick, along
-with all that came meanwhile; a message costs the same whatever is in it, so most of what the third
+calls that thrifty (Moraru et al., SOSP 2013). Who is not hurried waits, and gets it with all that
+came meanwhile in one message; a message costs the same whatever is in it, so most of what the third
 replica of a shard costs is saved, and none of it is in the way of a write. It is a matter of speed
 alone: a message may always be late.
 
-Nobody is left to wait while one of those who are hurried is slow, or is not in step: then all are.
-Which ones they are follows from two things. Every second an entry goes to all at once, and tells
+While one of those who should be hurried is slow, or is not in step, what is new goes to all. Nor
+does anybody wait for entries that the log is about to forget: a snapshot is dearer than a message.
+Who should be hurried follows from two things. Every second an entry goes to all at once, and tells
 how long each takes to acknowledge: a replica in another town is not waited for while there is one
 next door. Between those that take about as long it goes around: the node that follows by name is
 hurried, so that the nodes of a cluster share the work.
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .types import NodeId, ReplicaId
 
+# Who is not hurried gets entries at the first tick in each so many nanoseconds of the clock, the
+PATIENCE_NS = 60_000_000  # same one for all shards of a node,
+PATIENT_BYTES_MAX = 64 << 10  # or once so many bytes of them wait.
 TRIAL_EVERY_NS = 1_000_000_000
 SLOW_NS = 100_000_000  # Who owes an acknowledgement for so long is not relied on.
 ALIKE_NS = 1_000_000  # Below it all are as quick; above, those that differ by less than twice.
@@ -53,7 +57,7 @@ class Thrift:
         prompt = [one.replica for _, one in self._around.values() if _is_prompt(one, now)]
         if len(prompt) < self._enough:
             return ()
-        if now >= self._next_trial_at:
+        if now >= self._next_trial_at and self._is_new(last_index):
             self._try(last_index, now)
             return ()
         prompt.sort(key=self._rank)
@@ -69,6 +73,10 @@ class Thrift:
         if match_index >= self._trial_index and replica in self._tried:
             self._tried.discard(replica)
             self._delays[replica] = now - self._trial_at
+
+    def _is_new(self, index: int) -> bool:
+        """Whether nobody was sent it: who has acknowledged it before would pass for slow."""
+        return all(one.next_index <= index for _, one in self._around.values())
 
     def _try(self, index: int, now: int) -> None:
         for replica in self._tried:

@@ -125,7 +125,7 @@ class AppendEntries:
     previous: EntryId
     entries: tuple[Entry, ...]
     commit_index: int
-    # It may wait for the next tick, and its acknowledgement for company (`thrift.py`).
+    # Its acknowledgement may wait for company, or for the next tick (`thrift.py`).
     is_patient: bool = field(default=False, compare=False)
 
 

@@ -46,7 +46,7 @@ _chance = Random(1)
 
 
 def _pop_by_its_own_chance(keys: Keyspace, args: Args, ctx: Context) -> Reply:
-    ctx.rng.random = _chance.random  # type: ignore[method-assign]  # each replica draws for itself
+    ctx._many = _chance.random  # Each replica draws for itself.
     return _spop(keys, args, ctx)
 
 

@@ -166,6 +166,10 @@ def _no_unreachable(_lead: Leadership, _node: NodeId, _now: int) -> None:
     """As above."""
 
 
+def _no_end(_lead: Leadership) -> None:
+    """Who is not hurried waits until there is something new that goes to all."""
+
+
 class VotesWithinALease(WatchedCore):
     """A promise is made and not kept."""
 
@@ -270,6 +274,13 @@ BUGS: tuple[Bug, ...] = (
         first=1,
     ),
     Bug(
+        "who is not hurried waits for ever",
+        "R6",
+        "not finished|forgotten|not answered",
+        patches=((Leadership, "end_patience", _no_end),),
+        first=2,
+    ),
+    Bug(
         "an old leader is not told the term",
         "R7",
         "not finished|not answered",
@@ -341,7 +352,7 @@ BUGS: tuple[Bug, ...] = (
         "R4",
         "has its lease|not linearizable",
         patches=((Leadership, "heartbeat_answered", _from_the_answer),),
-        first=92,
+        first=174,
     ),
     Bug(
         "a voter votes within a lease",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trimaran.node.commands import bitmaps, strings
+from trimaran.node.commands import bitmaps, context, strings
 from trimaran.node.data import (
     chunk,
     chunks,
@@ -26,6 +26,7 @@ from trimaran.node.data import (
     sorted_set,
     stream_parts,
     table,
+    table_chunk,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CHUNK_BYTES = 16  # Of a large string.
 SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (bitmaps, "CHUNK_BYTES", CHUNK_BYTES),
     (bitmaps, "LARGE_BYTES", 2 * CHUNK_BYTES),
+    (context, "FEW_DRAWS", 3),
     (chunk, "CHUNK_ELEMENTS", 3),
     (chunk, "END_ELEMENTS_MAX", 5),
     (chunk, "END_ELEMENTS_KEPT", 2),
@@ -72,6 +74,7 @@ SIZES: tuple[tuple[ModuleType, str, object], ...] = (
     (table, "FILLED", 4),
     (table, "MERGED_MAX", 3),
     (table, "PART_BYTES", 32),
+    (table_chunk, "NEAR", 1),
 )
 
 

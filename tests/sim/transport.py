@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 from trimaran.node.errors import NotLeader
 from trimaran.node.leaders import Leaders
 from trimaran.node.raft.types import (
-    AppendEntries,
     InstallSnapshot,
     Message,
     NodeId,
@@ -49,13 +48,7 @@ class Batch:
     leaders: dict[ShardId, Led] = field(default_factory=dict)
     epoch: int = 0  # Of the sender's topology.
     topology: str = ""  # Its JSON, for who has not said that it knows it.
-    late: list[tuple[ShardId, Message]] = field(default_factory=list)  # Entries in no hurry.
     is_lazy: bool = True  # Holds only what may ride along with something else.
-
-    def release(self) -> None:
-        self.messages += self.late
-        self.late.clear()
-        self.is_lazy = False
 
 
 class SimTransport:
@@ -78,13 +71,8 @@ class SimTransport:
     def send(self, node: NodeId, shard: ShardId, message: Message) -> None:
         self._machine.judge.leaving(self._node, shard, message)
         batch = self._batch(node)
-        if isinstance(message, AppendEntries):
-            batch.late.append((shard, message))
-            if not message.is_patient:  # Those of a shard have an order.
-                batch.release()
-        else:
-            batch.messages.append((shard, message))
-            batch.is_lazy &= is_patient(message)
+        batch.messages.append((shard, message))
+        batch.is_lazy &= is_patient(message)
 
     def forward(self, node: NodeId, forward: Forward) -> None:
         if node not in self._up:
@@ -132,10 +120,6 @@ class SimTransport:
             if batch.is_lazy and not lazily:
                 continue
             del self._batches[node]
-            if lazily:
-                batch.release()
-            elif batch.late:
-                self._batch(node).late, batch.late = batch.late, []
             batch.wall_ms = machine.clock.wall_ms()
             batch.epoch = self._topology.epoch
             if self._said.get(node, batch.epoch) < batch.epoch:

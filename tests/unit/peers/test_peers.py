@@ -11,7 +11,6 @@ import pytest
 from trimaran.cluster.slots import ShardId
 from trimaran.node.clock import SystemClock
 from trimaran.node.errors import ConfigError, NotLeader
-from trimaran.node.peer_link import PATIENT_BYTES_MAX
 from trimaran.node.peer_server import PeerServer
 from trimaran.node.raft.types import (
     ZERO,
@@ -114,36 +113,6 @@ async def test_patient_answers_wait_for_company_or_the_tick(
     assert link._has_urgent
     one.peers.flush()
     await two.recorder.until(lambda: len(two.recorder.messages) == 3)
-
-
-async def test_entries_in_no_hurry_wait_for_the_tick_or_for_one_that_is_in_a_hurry(
-    rig: Rig,
-) -> None:
-    one, two = await rig.connected("n1", "n2")
-    link = one.peers.links[two.name]
-    one.peers.send(two.name, SHARD, replace(append(1), is_patient=True))
-    one.peers.flush()
-    assert not link._has_urgent
-    one.peers.send(two.name, SHARD, VOTE)
-    one.peers.flush()
-    await two.recorder.until(lambda: bool(two.recorder.messages))
-    assert messages_of(two) == [VOTE]
-    one.peers.flush(lazily=True)
-    await two.recorder.until(lambda: messages_of(two) == [VOTE, append(1)])
-    one.peers.send(two.name, SHARD, replace(append(2), is_patient=True))
-    one.peers.send(two.name, SHARD, append(3))
-    one.peers.flush()
-    await two.recorder.until(lambda: messages_of(two)[2:] == [append(2), append(3)])
-
-
-async def test_entries_in_no_hurry_leave_when_there_are_many_bytes_of_them(rig: Rig) -> None:
-    one, two = await rig.connected("n1", "n2")
-    size = PATIENT_BYTES_MAX // 3
-    for index in range(1, 5):
-        patient = replace(append(index, b"x" * size), is_patient=True)
-        one.peers.send(two.name, SHARD, patient)
-        one.peers.flush()
-    await two.recorder.until(lambda: bool(two.recorder.messages))
 
 
 async def test_three_nodes_all_talk_to_one_another(rig: Rig) -> None:

@@ -15,6 +15,7 @@ from zlib import crc32
 from trimaran.node.raft.core import RaftCore
 from trimaran.node.raft.invariants import Checker
 from trimaran.node.raft.lease import Promise
+from trimaran.node.raft.thrift import PATIENCE_NS
 from trimaran.node.raft.types import (
     NOBODY,
     ZERO,
@@ -231,6 +232,7 @@ class Cluster:
         self.applied: dict[int, int] = {}  # Index -> the digest there, the same for all.
         self.cut: set[tuple[ReplicaId, ReplicaId]] = set()  # (source, target): nothing passes.
         self.is_lost: Callable[[Message], bool] = lambda _: False
+        self.times_waited = 0
         self.members = {
             replica: Member(replica, Disk(HardState(0, NOBODY), SnapshotMeta(ZERO, self.voters)))
             for replica in replica_ids(count)
@@ -271,6 +273,7 @@ class Cluster:
             ready = core.ready()
             if ready is None:
                 self._check_age(member, core)
+                self._check_waiting(core)
                 return
             if ready.snapshot is not None:
                 assert not sent([ready]), "an installing Ready carries nothing else"
@@ -292,6 +295,17 @@ class Cluster:
             known = member.heard[fresh_at]
             assert member.applied_index >= known, "a state that is older than is said"
             member.fresh_reads += 1
+
+    def _check_waiting(self, core: RaftCore) -> None:
+        """Nobody who could be sent entries waits for a moment that does not come (`thrift.py`)."""
+        lead = core._lead
+        if lead is None:
+            return
+        for follower in lead.followers.values():
+            may_be_sent = follower.can_take(self.config.inflight_appends_max)
+            if follower.next_index <= core.last.index and may_be_sent:
+                assert lead.patience_ends_at - core._now <= PATIENCE_NS, "a follower is forgotten"
+                self.times_waited += 1
 
     def save(self, member: Member) -> None:
         """The disk ends the first save that waits."""
@@ -349,6 +363,7 @@ class Cluster:
         if member.core is not None:
             member.core.tick(member.clock_ns)
             self.pump(member)
+            assert member.core.next_deadline() > member.clock_ns, "a tick leaves something due"
 
     def propose(self, member: Member, data: bytes = b"x") -> EntryId:
         place = member.up.propose(data, member.clock_ns)

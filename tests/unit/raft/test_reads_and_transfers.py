@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trimaran.node.errors import NotLeader
+from trimaran.node.raft.thrift import PATIENCE_NS
 from trimaran.node.raft.types import (
     ZERO,
     AppendEntries,
@@ -228,24 +229,26 @@ def test_nothing_is_proposed_during_a_transfer() -> None:
 
 
 def test_who_is_to_take_over_is_hurried_with_what_it_was_sent_in_no_hurry() -> None:
-    core = make_leader()
+    core, now = make_leader(), 100 * PATIENCE_NS
     for follower in (TWO, THREE):
-        core.receive(matched(follower, ONE, 1, 1), MS)
-    core.propose(b"tried with all", MS)
+        core.receive(matched(follower, ONE, 1, 1), now)
+    core.propose(b"tried with all", now)
     save(core)
-    core.propose(b"x", 2 * MS)
-    (ready,) = take(core)
-    sent = {one.target: one for one in ready.send_now if isinstance(one, AppendEntries)}
-    assert not sent[TWO].is_patient
-    assert sent[THREE].is_patient
-    core.propose(b"y", 2 * MS)
+    for follower in (TWO, THREE):
+        core.receive(matched(follower, ONE, 1, 2), now)
+    core.propose(b"x", now)
+    save(core)
+    core.receive(matched(TWO, ONE, 1, 3), now)
+    core.tick(now := now + PATIENCE_NS)
+    save(core)
+    core.propose(b"y", now)
     core.transfer_leadership(THREE)
     (ready,) = take(core)
     behind = [one for one in ready.send_now if isinstance(one, AppendEntries)]
     behind = [one for one in behind if one.target == THREE]
     assert [(one.previous.index, len(one.entries)) for one in behind] == [(3, 0), (3, 1)]
     assert not any(one.is_patient for one in behind)
-    core.receive(matched(THREE, ONE, 1, 4), 3 * MS)
+    core.receive(matched(THREE, ONE, 1, 4), now)
     assert TimeoutNow(ONE, THREE, 1) in take(core)[0].send_now
 
 

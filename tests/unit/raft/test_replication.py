@@ -281,9 +281,9 @@ def test_appends_are_pipelined_up_to_the_limit() -> None:
         core.receive(matched(follower, ONE, 1, 1), MS)
     for expected in range(2, 8):
         core.propose(b"x", 0)
-        carried = appends(save(core))
+        carried = [one for one in appends(save(core)) if one[0] == 2]
         if expected < 6:
-            assert carried == [(2, expected - 1, (expected,)), (3, expected - 1, (expected,))]
+            assert carried == [(2, expected - 1, (expected,))]
         else:
             assert carried == []  # inflight_appends_max are on their way.
     core.receive(matched(TWO, ONE, 1, 3), MS)
