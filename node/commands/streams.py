@@ -83,7 +83,8 @@ def xadd(keys: Keyspace, args: Args, ctx: Context) -> Reply:
         id_, parts, field, value, settings.stream_node_max_bytes, settings.stream_node_max_entries
     )
     is_trimmed = False
-    if length is not None and stream.length > length:
+    # Of a bound that is not exact, whole chunks alone are removed: told without a call.
+    if length is not None and stream.length - (0 if is_exact else stream.chunks[0].count) >= length:
         limit = 0 if is_exact else trim_limit(settings.stream_node_max_entries)
         is_trimmed = stream.trim_to_length(length, is_exact=is_exact, limit=limit) > 0
     if found is None:
