@@ -126,6 +126,7 @@ def _sdk(directory: Path, options: argparse.Namespace) -> str:
 
 def _types(directory: Path, options: argparse.Namespace) -> str:
     tools.ensure(["redis-benchmark", "h2load", "etcd", "etcdctl"])
+    _check_types(options.types, [kind.name for kind in KINDS])
     wanted = options.types or (beside_redis.QUICK if options.quick else [])
     kinds = [kind for kind in KINDS if not wanted or kind.name in wanted]
     found = []
@@ -163,9 +164,16 @@ def _pauses(directory: Path, options: argparse.Namespace) -> str:
     return pauses.table(words.size, stretches, noticed)
 
 
+def _check_types(wanted: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        sys.exit(f"--types: no {', '.join(unknown)} here; there are: {', '.join(known)}")
+
+
 def _memory(directory: Path, options: argparse.Namespace) -> str:
     from . import memory
 
+    _check_types(options.types, memory.TYPES)
     sizes = [10, 1_000] if options.quick else options.sizes
     found = []
     for one in memory.measure(directory, options.types or memory.TYPES, sizes, options.databases):
