@@ -1,5 +1,6 @@
 -- bit, as Redis gives it to scripts (Mike Pall's BitOp): 32 bits, signed results.
 local tools = ...
+local tonumber = tools.tonumber
 local host, charge, about_argument = tools.host, tools.charge, tools.about_argument
 local COST = 150
 

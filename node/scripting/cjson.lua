@@ -1,5 +1,6 @@
 -- cjson, as Redis gives it to scripts (lua-cjson 2.1): the same texts, the same limits.
 local tools = ...
+local tonumber = tools.tonumber
 local byte, sub, find, match, gsub, format = string.byte, string.sub, string.find, string.match,
   string.gsub, string.format
 local concat, floor, huge = table.concat, math.floor, math.huge

@@ -1,5 +1,6 @@
 -- cmsgpack, as Redis gives it to scripts (Salvatore Sanfilippo's, 0.3.1).
 local tools = ...
+local tonumber = tools.tonumber
 local host, charge, fail, about_argument = tools.host, tools.charge, tools.fail, tools.about_argument
 local byte, char, sub = string.byte, string.char, string.sub
 local floor, huge = math.floor, math.huge

@@ -18,6 +18,7 @@ from lupa.lua51 import LuaRuntime
 
 from ...proto.reply import OK, ErrorReply, MapReply, Reply, SetReply, Status, VerbatimReply
 from .convert import object_of
+from .guarding import OPERATORS_MAX
 from .source import rewritten
 from .weight import weight_of
 
@@ -184,6 +185,7 @@ class Runtime:
                 b"version": VERSION.encode(),
                 b"version_number": 0x07000F,
                 b"rewritten": rewritten,
+                b"operators_max": OPERATORS_MAX,
                 b"weight": weight_of,
                 b"error_text": error_text,
                 b"sha1hex": lambda text: hashlib.sha1(text).hexdigest().encode(),

@@ -126,14 +126,20 @@ end
 
 -- --- Errors that name the place in the script, as those of C functions do.
 
-local function fail(text)
+local told, told_line -- The last error that is not where its call is, and where.
+
+local function fail(text, line) -- The line if it is not that of the call.
   local level = 2
   while true do
     local info = raw_getinfo(level, "Sl")
     if not info or info.what == "C" then -- Called by no line: by pcall, say.
       raw_error(text, 0)
     elseif info.source ~= "=trimaran" and info.currentline > 0 then
-      raw_error(info.short_src .. ":" .. info.currentline .. ": " .. text, 0)
+      text = info.short_src .. ":" .. (line or info.currentline) .. ": " .. text
+      if line then
+        told, told_line = text, line
+      end
+      raw_error(text, 0)
     end
     level = level + 1
   end
@@ -203,17 +209,25 @@ local function guarded(f)
   end
 end
 
+local function charge_number(value)
+  if raw_type(value) == "string" and #value > 64 then
+    charge(#value / 2)
+  end
+end
+
 -- The same, of one that reads numbers from texts too.
 local function guarded_number(f)
   return function(...)
     for place = 1, raw_select("#", ...) do
-      local value = raw_select(place, ...)
-      if raw_type(value) == "string" and #value > 64 then
-        charge(#value / 2)
-      end
+      charge_number((raw_select(place, ...)))
     end
     return kept(finish(raw_pcall(f, ...)))
   end
+end
+
+local function to_number(value, base)
+  charge_number(value)
+  return raw_tonumber(value, base)
 end
 
 local function bad_argument(number, name, expected, value)
@@ -235,7 +249,7 @@ local function number_argument(value, number, name, default)
   if value == nil and default then
     return default
   end
-  local found = raw_tonumber(value)
+  local found = to_number(value)
   if not found then
     bad_argument(number, name, "number", value)
   end
@@ -276,48 +290,12 @@ end
 
 -- --- What is put into the source of a script; see source.py.
 
-local pending
-local Pending = {}
-local guard = {}
-
-local function joined(left, right)
-  if right == Pending then
-    right, pending = pending, nil
-  end
-  local kind = raw_type(left)
-  if kind ~= "string" and kind ~= "number" then
-    local meta = raw_getmetatable(left)
-    if not (meta and raw_rawget(meta, "__concat")) then
-      fail("attempt to concatenate a " .. kind .. " value")
-    end
-    return left .. right
-  end
-  kind = raw_type(right)
-  if kind ~= "string" and kind ~= "number" then
-    local meta = raw_getmetatable(right)
-    if not (meta and raw_rawget(meta, "__concat")) then
-      fail("attempt to concatenate a " .. kind .. " value")
-    end
-    return left .. right
-  end
-  local count = #raw_tostring(left) + #raw_tostring(right)
-  spent = spent + count / 8
-  if spent > limit then
-    die("budget")
-  end
-  return left .. right
-end
-
-raw_setmetatable(guard, { __metatable = false, __newindex = readonly,
-  __concat = function(left, right)
-    if left == guard then
-      pending = right
-      return Pending
-    end
-    return joined(left, right)
+local is_operator = raw_setmetatable({}, WEAK) -- Functions that are no call for the script.
+local operators = load_library("operators", {
+  charge = charge, fail = fail, is_hidden = is_operator, joined = raw_t.concat,
+  compile = function(text)
+    return raw_assert(raw_loadstring(text, "=trimaran"))
   end })
-raw_setmetatable(Pending, { __metatable = false, __newindex = readonly, __concat = joined })
-content[guard], content[Pending] = {}, {}
 
 local REFERENCES = { table = true, ["function"] = true, thread = true, userdata = true }
 
@@ -349,6 +327,25 @@ local function values(...)
   return ...
 end
 
+-- What a script is once it is rewritten, and the code of it; or nil and what Lua says: it may be
+-- nested too deep then, if it is nearly so as it stands.
+local function made(text, name)
+  local source = host.rewritten(text, false)
+  if not source then
+    return nil, raw_s.sub(name, 2) .. ": too many operators, there may be " .. host.operators_max
+  end
+  local chunk, problem = raw_loadstring(source, name)
+  if not chunk then
+    chunk, problem = raw_loadstring(host.rewritten(text, true), name)
+    if not chunk then
+      return nil, problem
+    end
+  end
+  local f = chunk(key, operators, maybe_key, values)
+  raw_setfenv(f, environment)
+  return f, raw_s.dump(chunk)
+end
+
 -- --- The base library.
 
 local function compile(text, name)
@@ -360,15 +357,25 @@ local function compile(text, name)
   if not ok then
     return nil, problem
   end
-  local chunk = raw_assert(raw_loadstring(host.rewritten(text), name))
-  weight = math.max(weight, host.weight(raw_s.dump(chunk)))
-  local f = chunk(guard, key, maybe_key, values)
-  raw_setfenv(f, environment)
+  local f, code = made(text, name)
+  if not f then
+    return nil, code
+  end
+  weight = math.max(weight, host.weight(code))
   return f
 end
 
-local base = { _VERSION = _VERSION, rawequal = raw_rawequal, select = raw_select,
+local base = { _VERSION = _VERSION, rawequal = raw_rawequal,
                tonumber = guarded_number(raw_tonumber), type = guarded(raw_type), ipairs = nil }
+
+function base.select(...)
+  local place = ...
+  if place == "#" or (raw_type(place) == "number" and place >= 1 and place < 2 ^ 31) then
+    return raw_select(...)
+  end
+  charge_number(place)
+  return kept(finish(raw_pcall(raw_select, ...)))
+end
 
 function base.assert(...)
   local ok, problem = ...
@@ -390,19 +397,22 @@ end
 local function place_at(count)
   local level, was_ours = 3, false
   while true do
-    local info = raw_getinfo(level, "Sl")
+    local info = raw_getinfo(level, "Slf")
     if not info then
       return ""
     end
-    local is_ours = info.what == "C" or info.source == "=trimaran"
-    if not (is_ours and was_ours) then
-      count = count - 1
-      if count == 0 then
-        return info.currentline > 0 and not is_ours
-          and info.short_src .. ":" .. info.currentline .. ": " or ""
+    if not is_operator[info.func] then
+      local is_ours = info.what == "C" or info.source == "=trimaran"
+      if not (is_ours and was_ours) then
+        count = count - 1
+        if count == 0 then
+          return info.currentline > 0 and not is_ours
+            and info.short_src .. ":" .. info.currentline .. ": " or ""
+        end
       end
+      was_ours = is_ours
     end
-    level, was_ours = level + 1, is_ours
+    level = level + 1
   end
 end
 
@@ -604,12 +614,21 @@ end
 
 -- --- Strings.
 
-local strings = { len = guarded(raw_s.len), byte = guarded(raw_s.byte), char = guarded(raw_s.char) }
+local strings = { len = guarded(raw_s.len), char = guarded_number(raw_s.char) }
+
+function strings.byte(...)
+  local _, first, last = ...
+  charge_number(first)
+  charge_number(last)
+  return kept(finish(raw_pcall(raw_s.byte, ...)))
+end
 
 for _, name in raw_ipairs({ "sub", "lower", "upper", "reverse" }) do
   local f = raw_s[name]
   strings[name] = function(...)
-    local s = ...
+    local s, first, last = ...
+    charge_number(first)
+    charge_number(last)
     if raw_type(s) == "string" then
       spent = spent + #s / 8
       if spent > limit then
@@ -635,7 +654,7 @@ function strings.format(form, ...)
   for place = 1, raw_select("#", ...) do
     local value = raw_select(place, ...)
     if raw_type(value) == "string" then
-      size = size + #value * 2
+      size = size + #value * (raw_s.find(value, "^[%s%d.+-]") and 8 or 2) -- It may be a number.
     else
       size = size + (is_long and 16000 or 400)
     end
@@ -808,7 +827,7 @@ function tables.insert(t, ...)
   writable(t, "insert")
   local count = raw_select("#", ...)
   if count == 2 then
-    local place = raw_tonumber((...))
+    local place = to_number((...))
     if place then
       local length = #t
       place = to_int(place)
@@ -820,7 +839,7 @@ end
 
 function tables.remove(t, ...)
   writable(t, "remove")
-  local place = raw_tonumber((...))
+  local place = to_number((...))
   if place then
     local length = #t
     place = to_int(place)
@@ -835,20 +854,26 @@ local function is_less_there(left, right)
   return left < right
 end
 
--- Put in an order that nobody foresees: there are orders for which sorting in C takes forever. How
--- many bytes there are to compare; nil if they are not all numbers or all strings.
-local function shuffle(t, length)
+-- How many bytes there are to compare, more where C begins anew behind each zero; nil if they are not
+-- all numbers or all strings.
+local function compared_size(t, length)
   local kind, size = raw_type(raw_rawget(t, 1)), 0
   for place = 1, length do
     local value = raw_rawget(t, place)
     if raw_type(value) ~= kind or value ~= value then
       return nil
+    elseif kind == "string" then
+      size = size + #value
+      if #value > 64 and raw_s.find(value, "\0", 1, true) then
+        size = size + #value * 64
+      end
     end
-    size = size + (kind == "string" and #value or 0)
   end
-  if kind ~= "string" and kind ~= "number" then
-    return nil
-  end
+  return (kind == "string" or kind == "number") and size or nil
+end
+
+-- Put in an order that nobody foresees: there are orders for which sorting in C takes forever.
+local function shuffle(t, length)
   local seed = floor(host.chance() * 2147483646) + 1
   for place = length, 2, -1 do
     seed = seed * 16807 % 2147483647
@@ -857,7 +882,6 @@ local function shuffle(t, length)
     raw_rawset(t, place, raw_rawget(t, other))
     raw_rawset(t, other, value)
   end
-  return size
 end
 
 function tables.sort(t, is_less)
@@ -866,12 +890,13 @@ function tables.sort(t, is_less)
   if length > 1 then
     charge(length * math.log(length) / 2)
   end
-  if is_less == nil and length > SORTED_AS_IT_IS then
-    local size = shuffle(t, length)
-    if size then
-      charge_bytes(size * math.log(length) / 8)
-    else
-      is_less = is_less_there -- The instructions of which are counted.
+  if is_less == nil and length > 1 then
+    local size = compared_size(t, length)
+    charge((size or 0) * math.log(length) / 64)
+    if not size then
+      is_less = length > SORTED_AS_IT_IS and is_less_there or is_less -- Which is counted.
+    elseif length > SORTED_AS_IT_IS then
+      shuffle(t, length)
     end
   end
   return kept(finish(raw_pcall(raw_t.sort, t, is_less)))
@@ -1148,7 +1173,7 @@ function redis.setresp(...)
   if raw_select("#", ...) ~= 1 then
     return answered(true, 0, "ERR redis.setresp() requires one argument.", ERROR)
   end
-  version = raw_tonumber(version)
+  version = to_number(version)
   if version ~= 2 and version ~= 3 then
     return answered(true, 0, "ERR RESP version must be 2 or 3.", ERROR)
   end
@@ -1160,7 +1185,7 @@ function redis.set_repl(...)
   if raw_select("#", ...) ~= 1 then
     return answered(true, 0, "ERR redis.set_repl() requires two arguments.", ERROR)
   end
-  flags = raw_tonumber(flags) or 0
+  flags = to_number(flags) or 0
   if flags < 0 or flags > 3 then
     return answered(true, 0,
       "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.", ERROR)
@@ -1199,7 +1224,7 @@ end
 -- --- What all scripts have in common, and each for itself.
 
 local tools = { charge = charge, fail = fail, about_argument = about_argument, protect = protect, host = host,
-                tostring = base.tostring, scan = scan,
+                tostring = base.tostring, tonumber = to_number, scan = scan,
                 when_over = function(f) -- Called for what a script has changed.
                   undoing[#undoing + 1] = f
                   is_clean = false
@@ -1274,6 +1299,11 @@ local library_own = { _G = environment }
 local as_script, as_library = { __index = globals }, { __index = library_globals }
 raw_setmetatable(own, as_script)
 
+local guards = protect({ key = key, maybe_key = maybe_key, values = values,
+                         operators = protect(operators) })
+raw_rawset(globals, "_GUARDS_", guards)
+raw_rawset(library_globals, "_GUARDS_", guards)
+
 local seen = { __newindex = readonly, __metatable = false }
 raw_setmetatable(environment, seen)
 
@@ -1281,14 +1311,14 @@ raw_setmetatable(content, WEAK)
 
 -- --- For runtime.py.
 
-local function place_of(problem)
+local function place_of(problem, line)
   local level = 2
   while true do
     local info = raw_getinfo(level, "Sl")
     if not info then
       return problem
     elseif info.what ~= "C" and info.source ~= "=trimaran" and info.currentline > 0 then
-      problem.source, problem.line = info.source, info.currentline
+      problem.source, problem.line = info.source, line or info.currentline
       return problem
     end
     level = level + 1
@@ -1299,7 +1329,13 @@ local function handled(problem)
   if dead then
     return problem
   elseif raw_type(problem) ~= "table" then
-    problem = { err = "ERR " .. base.tostring(problem) }
+    local line = problem == told and told_line or nil
+    local found = place_of({ err = "ERR " .. base.tostring(problem) }, line)
+    local text = raw_s.match(found.err, "^ERR trimaran:%d+: (C stack overflow)$")
+    if text and found.source then -- In an operator of the script.
+      found.err = "ERR " .. raw_s.sub(found.source, 2) .. ":" .. found.line .. ": " .. text
+    end
+    return found
   end
   return place_of(problem)
 end
@@ -1454,10 +1490,11 @@ function api.compile(text, name)
   if not ok then
     return problem
   end
-  local chunk = raw_assert(raw_loadstring(host.rewritten(text), name))
-  local f = chunk(guard, key, maybe_key, values)
-  raw_setfenv(f, environment)
-  return nil, f, host.weight(raw_s.dump(chunk))
+  local f, code = made(text, name)
+  if not f then
+    return code
+  end
+  return nil, f, host.weight(code)
 end
 
 local RUN_UNITS, LOOK_UNITS = 2000, 50000 -- What each run counts for, and after how many one looks.
@@ -1518,7 +1555,7 @@ function counted(f, of_chunk, budget, what)
     out, size = { value and TRUE or FALSE, 0 }, 2
   end
   raw_sethook()
-  own.KEYS, own.ARGV, scans, pattern_costs = false, false, nil, nil
+  own.KEYS, own.ARGV, scans, pattern_costs, told = false, false, nil, nil, nil
   if not is_clean then
     clean()
   end

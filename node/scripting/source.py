@@ -1,17 +1,22 @@
 """A script's source, rewritten so that everything in it is counted and means the same everywhere.
 
-Lua counts instructions, but one `..` may double a string, one `...` may fill a table, and an object
-as a key would put its address into the order of a table. So `a .. b` becomes `a ..G.. b`, where G
-has a `__concat` that counts; `...` in an expression becomes `V(...)`; `t[k] = v` becomes
-`t[K(k)] = v`; and what returns a call passes it through V. Precedence and line numbers stay. The
-source was compiled as it is before it comes here, so it is valid Lua; and nothing of it can bear
-the names that are put in.
+Lua counts instructions, but one `..` may double a string, `<` and `+` may read one of many bytes,
+one `...` may fill a table, and an object as a key would put its address into the order of a table.
+So `a + b` becomes `O.add(a, b)` where one of them may be a string (expressions.py, guarding.py);
+`...` in an expression becomes `V(...)`; `t[k] = v` becomes `t[K(k)] = v`; and what returns a call
+passes it through V. Line numbers stay. The source was compiled as it is before it comes here, so it
+is valid Lua; and nothing of it can bear the names that are put in.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from .guarding import Guards, TooManyOperators
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOKENS: Final = re.compile(
     rb"""
@@ -47,13 +52,20 @@ class _Brackets:
         self.is_literal = False
 
 
+GLOBAL: Final = b"_GUARDS_"  # A table with the guards that scripts see like a variable of Lua's.
+
+
 class Rewriter:
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, *, is_global: bool = False) -> None:
         self._body = body
         # `lastgroup` is the outermost of those that matched.
         self._tokens = [(one.lastgroup, one.group()) for one in _TOKENS.finditer(body)]
-        self.concat, self.key, self.maybe, self.values = (
-            self._unused(base) for base in (b"_G_", b"_K_", b"_Q_", b"_V_")
+        self._names = [self._unused(base) for base in (b"_K_", b"_O_", b"_Q_", b"_V_")]
+        self._is_global = is_global
+        self.key, self.operators, self.maybe, self.values = (
+            [GLOBAL + b"." + name for name in (b"key", b"operators", b"maybe_key", b"values")]
+            if is_global
+            else self._names
         )
 
     def _unused(self, base: bytes) -> bytes:
@@ -64,7 +76,21 @@ class Rewriter:
     def rewrite(self) -> bytes:
         """A chunk that takes the guards and returns the function that the script is."""
         self._find_returns()
+        guards = Guards(self._tokens, self.operators)
         out: list[bytes] = []
+        self._write(out, guards.before, guards.instead, guards.after)
+        # A table may be weak then: the guard is told.
+        told = b"%b('__mode');" % self.key if b"__mode" in self._body else b""
+        head = b"" if self._is_global else b"local %b=...;" % b",".join(self._names)
+        return b"%breturn function(...) %b%b\nend" % (head, told, b"".join(out))
+
+    def _write(
+        self,
+        out: list[bytes],
+        before: Mapping[int, bytes],
+        instead: Mapping[int, bytes],
+        after: Mapping[int, bytes],
+    ) -> None:
         open_brackets: list[_Brackets] = []
         is_function_head = is_parameters = False
         for number, (kind, text) in enumerate(self._tokens):
@@ -73,6 +99,8 @@ class Rewriter:
             if kind in _SILENT:
                 out.append(text)
                 continue
+            if number in before:
+                out.append(before[number])
             if open_brackets and text != b"]":
                 innermost = open_brackets[-1]
                 innermost.tokens += 1
@@ -84,13 +112,9 @@ class Rewriter:
                 is_function_head, is_parameters = False, True
             elif is_parameters and text == b")":
                 is_parameters = False
-            if kind != "sign" or is_parameters:
-                out.append(text)
-                if number in self._returns:
-                    out.append(b" " + self.values + b"(")
-            elif text == b"..":
-                out.append(b".." + self.concat + b"..")
-            elif text == b"...":
+            if number in instead:
+                out.append(instead[number])
+            elif text == b"..." and not is_parameters:
                 out.append(b" " + self.values + b"(...)")
             elif text == b"[":
                 open_brackets.append(_Brackets(len(out)))
@@ -100,12 +124,12 @@ class Rewriter:
                 out.append(text)
             else:
                 out.append(text)
+                if number in self._returns:
+                    out.append(b" " + self.values + b"(")
+            if number in after:
+                out.append(after[number])
         if len(self._tokens) in self._return_ends:
             out.append(b")")
-        names = b",".join((self.concat, self.key, self.maybe, self.values))
-        # A table may be weak then: the guard is told.
-        told = b"%b('__mode');" % self.key if b"__mode" in self._body else b""
-        return b"local %b=...;return function(...) %b%b\nend" % (names, told, b"".join(out))
 
     def _find_returns(self) -> None:
         """Where calls are returned. They are made ordinary calls, so that an error in one still
@@ -162,6 +186,12 @@ class Rewriter:
         out.append(b")")
 
 
-def rewritten(body: bytes) -> bytes:
-    """The chunk for a script that compiles."""
-    return Rewriter(body).rewrite()
+def rewritten(body: bytes, is_global: bool = False) -> bytes | None:  # noqa: FBT001, FBT002
+    """The chunk for a script that compiles; None if it has too many operators.
+
+    A function has at most 60 variables of others: where the guards are too many, they are found as
+    `is_global`, which takes longer."""
+    try:
+        return Rewriter(body, is_global=is_global).rewrite()
+    except TooManyOperators:  # It could be caught there.
+        return None

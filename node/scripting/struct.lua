@@ -1,5 +1,6 @@
 -- struct, as Redis gives it to scripts (Roberto Ierusalimschy's, 0.2).
 local tools = ...
+local tonumber = tools.tonumber
 local host, charge, fail, about_argument = tools.host, tools.charge, tools.fail, tools.about_argument
 local byte, char, sub, find, reverse = string.byte, string.char, string.sub, string.find,
   string.reverse

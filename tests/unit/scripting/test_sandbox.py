@@ -11,6 +11,7 @@ import pytest
 
 from trimaran.cluster.settings import DEFAULTS
 from trimaran.node.commands.scripting import the_runtime
+from trimaran.node.scripting.guarding import OPERATORS_MAX
 from trimaran.proto.reply import ErrorReply, Reply, Status
 
 from ...model.driver import Driver
@@ -57,6 +58,44 @@ ENDLESS = {
     "removing far beyond": (
         "local t = {} for i = 1, 1e5 do t[i] = i end"
         " while true do table.remove(t, 2 ^ 32 + 1) t[#t + 1] = 1 end"
+    ),
+    "long strings compared": (
+        "local s = string.rep('a', 1e6) local a, b = s .. 'a', s .. 'b'"
+        " while true do local x = a < b end"
+    ),
+    "zeros compared": (
+        "local s = string.rep('\\0', 1e5) local a, b = s .. 'a', s .. 'b'"
+        " while true do local x = a >= b end"
+    ),
+    "long strings in arithmetic": (
+        "local s = string.rep(' ', 1e6) .. '1' while true do local x = s + 1 end"
+    ),
+    "a long string with a sign": (
+        "local t = {string.rep('1', 1e6) .. 'x'}"
+        " while true do pcall(function() return -t[1] end) end"
+    ),
+    "many in a row": (
+        "local s = string.rep('1', 1e5) while true do local x = s" + " * s" * 20 + " end"
+    ),
+    "long strings to count by": (
+        "local s = string.rep('1', 1e6) while true do for i = s, 1, s do end end"
+    ),
+    "long strings of a metamethod": (
+        "local s = string.rep('1', 1e6)"
+        " local t = setmetatable({}, {__add = function() return s end})"
+        " while true do local x = t + 1 + 1 end"
+    ),
+    "a literal in arithmetic": "while true do local x = '" + "1" * 10000 + "' % 2 end",
+    "long strings in what is loaded": (
+        "loadstring('local s = ... while true do local x = s / 2 end')(string.rep('1', 1e6))"
+    ),
+    "few long strings sorted": (
+        "local t = {} for i = 1, 60 do t[i] = string.rep('a', 1e5) .. i end"
+        " while true do table.sort(t) end"
+    ),
+    "long strings for numbers": (
+        "local s = string.rep(' ', 1e6) .. '1'"
+        " while true do string.byte('x', s) select(s, 1) table.remove({}, s) bit.tobit(s) end"
     ),
     "long numbers": "local s = string.rep('1', 1e6) while true do tonumber(s) end",
     "weak tables": (
@@ -267,3 +306,41 @@ def test_time_is_that_of_the_entry() -> None:
         b"1234",
         b"567000",
     ]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "local a = 'x' return #(a" + " .. a" * 190 + ")",
+        "local a = '1' return a" + " + a" * 10000,
+        "local a = '1' return a" + " < a" * 1000,
+        "local a = '1' return " + "(" * 190 + "a" + " + a)" * 190,
+        "local a = '1' return " + "(a + " * 90 + "a" + ")" * 90,
+        "local a = '1' return " + "a ^ " * 190 + "a",
+        "local a = '1' return " + "- " * 190 + "a",
+        "local a = '1' " + "if a then " * 190 + "a = a + 1 " + "end " * 190 + "return a",
+        "local function f(x) return x end return " + "f(" * 190 + "1" + ")" * 190,
+        "".join(f"local v{i} = '{i}' " for i in range(60))
+        + "local function f(t, ...) t[v0] = 1 return "
+        + " + ".join(f"v{i}" for i in range(60))
+        + " .. '' end return f({})",
+    ],
+)
+def test_what_lua_compiles_runs(script: str) -> None:
+    reply = run(script)
+    assert not isinstance(reply, ErrorReply) or "compare boolean with string" in reply.text
+
+
+def test_a_script_of_too_many_operators_is_refused_before_it_is_rewritten() -> None:
+    reply = run("return (ARGV[1] or 7)" + "+1" * (OPERATORS_MAX + 1))
+    assert isinstance(reply, ErrorReply)
+    assert reply.text.endswith("user_script: too many operators, there may be 20000")
+    assert run("return (ARGV[1] or 7)" + "+1" * OPERATORS_MAX) == OPERATORS_MAX + 7
+
+
+def test_what_is_nested_too_deep_with_its_guards_is_refused_as_by_lua() -> None:
+    reply = run("local a, f = 1, KEYS return " + "f(" * 150 + "a" + " + a)" * 150)
+    assert isinstance(reply, ErrorReply)
+    assert reply.text.endswith("user_script:1: chunk has too many syntax levels")
+    loaded = run("return {loadstring('return " + "f(" * 150 + "a" + " + a)" * 150 + "')}")
+    assert loaded == []
