@@ -136,11 +136,12 @@ class Guards:
 
     def _write_chain(self, left: Operand, row: list[Operator]) -> None:
         self._open(left, b"chain(")
-        for at, node in enumerate(row):
-            self._replace(node.place, b'%b("%b",' % (b"" if at else b")", node.name))
+        closing = b")"  # In the line of the parenthesis behind it, as Lua wants it.
+        for node in row:
+            self._replace(node.place, b'%b("%b",' % (closing, node.name))
             is_first = left is node.operands[0]
-            self._close(node.operands[1], self._rest(node, node.place, is_first=is_first))
-        self._close(row[-1].operands[1], b"()")
+            closing = self._rest(node, node.place, is_first=is_first)
+        self._close(row[-1].operands[1], closing + b"()")
 
     def _rest(self, node: Operator, opening: int, *, is_first: bool) -> bytes:
         """What stands behind the operands: their names and the line, as far as they are needed."""

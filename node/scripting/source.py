@@ -128,6 +128,10 @@ class Rewriter:
                     out.append(b" " + self.values + b"(")
             if number in after:
                 out.append(after[number])
+            # What was no call may be one now, which a `(` would call: here it begins a statement.
+            is_value = number in after or (kind == "sign" and text == b"...")
+            if is_value and self._next(number) == b"(":
+                out.append(b";")
         if len(self._tokens) in self._return_ends:
             out.append(b")")
 

@@ -313,6 +313,9 @@ def test_time_is_that_of_the_entry() -> None:
     [
         "local a = 'x' return #(a" + " .. a" * 190 + ")",
         "local a = '1' return a" + " + a" * 10000,
+        "local a = tostring(1) return a" + "\n + a" * 20,
+        "local a, f = tostring(1), type local b = a\n + 1\n(f)(a) b = a\n .. 'b'\n(f)(a) return b",
+        "local f = type local b = ...\n(f)(b)",
         "local a = '1' return a" + " < a" * 1000,
         "local a = '1' return " + "(" * 190 + "a" + " + a)" * 190,
         "local a = '1' return " + "(a + " * 90 + "a" + ")" * 90,

@@ -108,7 +108,7 @@ def test_a_variable_is_a_number_only_if_nothing_else_gets_there(body: bytes) -> 
 
 def test_many_operators_in_a_row_are_not_nested() -> None:
     text = inner(b"x = f()" + b" + 1 - 2" * 1000)
-    assert text.startswith(b'x =  _O_.chain(f() )("add", 1) ("sub", 2) ("add",')
+    assert text.startswith(b'x =  _O_.chain(f() )("add", 1 )("sub", 2 )("add",')
     assert text.endswith(b"()")
 
 
