@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...proto.reply import OK, MapReply, Reply, VerbatimReply
-from ..data.glob import Glob
+from ..data.glob import Search
 from .subcommands import Later, Subcommands
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _set_active_expire(client: Client, args: Args) -> Reply:
 
 def _stringmatch_len(client: Client, args: Args) -> Reply:
     """DEBUG STRINGMATCH-LEN pattern string: whether it matches."""
-    return int(Glob(args[2]).matches(args[3]))
+    return int(Search(args[2]).matches(args[3]))
 
 
 DEBUG = Subcommands(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from ...cluster.slots import shard_of_slot, slot_of
 from ...proto.reply import Pushes, Reply
 from ...proto.resp import encode_push
-from ..data.glob import PATTERN_BYTES_MAX, Glob
+from ..data.glob import PATTERN_BYTES_MAX, Search
 from ..errors import CommandError
 from ..subscriptions import CHANNEL, PATTERN, SHARD, Kind
 from .subcommands import Later, Subcommands
@@ -167,7 +167,7 @@ def _channels_of(kind: Kind, client: Client, args: Args) -> Reply:
     found = _pubsub(client).channels(kind, is_everywhere=not client.door.is_cluster)
     if len(args) == 2:
         return list(found)
-    return list(filter(Glob(args[2]).matches, found))
+    return list(filter(Search(args[2]).matches, found))
 
 
 def _numbers_of(kind: Kind, client: Client, args: Args) -> Reply:

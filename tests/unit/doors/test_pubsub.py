@@ -286,6 +286,21 @@ def test_a_subscriber_that_catches_up_is_kept() -> None:
     assert len(client.replies()) == 45
 
 
+@pytest.mark.parametrize("kind", [b"CHANNELS", b"SHARDCHANNELS"])
+def test_a_pattern_that_would_stop_the_node_is_refused_where_channels_are_listed(
+    kind: bytes,
+) -> None:
+    rig = _rig()
+    client, other = rig.client(), rig.client()
+    name = b"a" * 60_000
+    client.ask([b"SUBSCRIBE", name, name + b"b"], [b"SSUBSCRIBE", name, name + b"b"])
+    costly = b"*" + b"?" * 1_000 + b"c*"
+    refusal = "ERR the pattern takes too long on texts that long"
+    assert other.ask([b"PUBSUB", kind, costly]) == refusal
+    assert other.ask([b"PUBSUB", kind, b"*b"]) == [name + b"b"]
+    assert other.ask([b"DEBUG", b"STRINGMATCH-LEN", costly, name * 2]) == refusal
+
+
 def test_an_idle_subscriber_is_not_ended() -> None:
     client = _rig().client()
     client.ask(b"SUBSCRIBE a")
