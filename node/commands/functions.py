@@ -14,7 +14,7 @@ import msgpack
 
 from ...proto.reply import OK, ErrorReply, MapReply, Reply, SetReply, Status
 from ..data.dump import FOOTER_BYTES, WrongFooter, check_footer, with_footer
-from ..data.glob import Glob
+from ..data.glob import Search
 from ..data.keyspace import INTERNAL_DB
 from ..data.rdb import Malformed, Reader, write_string
 from ..errors import CommandError
@@ -252,7 +252,7 @@ def function_flush(keys: Keyspace, args: Args, ctx: Context) -> Reply:
     return OK
 
 
-def _list_options(args: Args) -> tuple[Glob | None, bool]:
+def _list_options(args: Args) -> tuple[Search | None, bool]:
     pattern, with_code = None, False
     place = 2
     while place < len(args):
@@ -263,7 +263,7 @@ def _list_options(args: Args) -> tuple[Glob | None, bool]:
             if place + 1 >= len(args):
                 raise CommandError("library name argument was not given")
             place += 1
-            pattern = Glob(args[place])
+            pattern = Search(args[place])
         else:
             raise CommandError(f"Unknown argument {_shown(args[place])}")
         place += 1

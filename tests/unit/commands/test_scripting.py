@@ -155,6 +155,18 @@ def test_a_library_begins_anew_with_each_call() -> None:
     assert driver.run("FCALL_RO", "peek", 1, "k") == b"2"
 
 
+def test_a_pattern_that_would_stop_the_node_lists_no_functions() -> None:
+    driver = Driver()
+    name = "a" * 70_000
+    assert driver.run("FUNCTION", "LOAD", LIBRARY.replace("counters", name)) == name.encode()
+    costly = "*" + "?" * 1_000 + "c*"
+    reply = driver.run("FUNCTION", "LIST", "LIBRARYNAME", costly)
+    assert reply == ErrorReply("ERR", "the pattern takes too long on texts that long")
+    found = driver.run("FUNCTION", "LIST", "LIBRARYNAME", "a*")
+    assert isinstance(found, list)
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("words", ["FUNCTION DELETE counters", "FUNCTION FLUSH"])
 def test_functions_go_with_their_library(words: str) -> None:
     driver = Driver()

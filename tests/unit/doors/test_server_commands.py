@@ -349,3 +349,9 @@ def test_bytes_are_written_as_redis_writes_them_for_people() -> None:
     assert [human(count) for count in (0, 1023, 1536, 3 << 20, 1 << 40)] == [
         *("0B", "1023B", "1.50K", "3.00M", "1024.00G")
     ]
+
+
+def test_a_pattern_that_would_stop_the_node_is_refused_by_debug(client: Client) -> None:
+    pattern = b"*" + b"?" * 1_000 + b"c*"
+    reply = client.ask([b"DEBUG", b"STRINGMATCH-LEN", pattern, b"a" * 70_000])
+    assert reply == "ERR the pattern takes too long on texts that long"
