@@ -51,6 +51,10 @@ class Refused(TrimaranError, exceptions.ResponseError):
 
     code = "ERR"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which does not find the kinds that are made as they are met."""
+        return _made_again, (type(self).__bases__[-1], self.args), self.__dict__
+
 
 # What has no meaning where there is no connection of one's own, and what does the same here.
 _INSTEAD = {
@@ -80,6 +84,10 @@ def _refused_as(kind: type[Any]) -> type[Refused]:
     if issubclass(Refused, kind):
         return Refused
     return type(kind.__name__, (Refused, kind), {"__module__": __name__, "__doc__": kind.__doc__})
+
+
+def _made_again(kind: Any, args: tuple[Any, ...]) -> Refused:
+    return _refused_as(kind)(*args)
 
 
 def error_of(code: str, text: str) -> Exception:

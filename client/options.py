@@ -5,9 +5,11 @@ Bad ones are refused, with what to do.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from math import inf
 from types import NoneType
 from typing import Any  # Values of several types.
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,6 +19,7 @@ from redis.exceptions import DataError
 DEFAULT_ADDRESS = "127.0.0.1:7381"
 DEFAULT_PORT = 7381
 DATABASES = 16
+MAX_AGE_MS_END = 1 << 32  # As requests hold it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Options:
 
 _HOST = re.compile(r"[^\s:,/@\[\]]+|\[[0-9A-Fa-f:.]+(%[^\s\]]+)?\]")  # A name, IPv4; [IPv6].
 
+_NUMBER = re.compile("[0-9]{1,9}")
+
 _REFUSED = {
     "ssl": "the server has no TLS yet: leave it out, and keep the ports inside a trusted network",
     "username": "the server has no users beside the default one yet: give the password alone",
@@ -72,7 +77,9 @@ def options_of(addresses: Sequence[str], given: dict[str, Any]) -> Options:
     if host is not None or port is not None:
         if addresses:
             raise DataError("give addresses or host and port, not both")
-        addresses = [f"{host or '127.0.0.1'}:{port or DEFAULT_PORT}"]
+        host = "127.0.0.1" if host is None else str(host)
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+        addresses = [f"{host}:{DEFAULT_PORT if port is None else port}"]
     for name in list(options):
         text = _REFUSED.get("ssl" if name.startswith("ssl_") else name)
         if text is not None and options.pop(name):
@@ -83,28 +90,38 @@ def options_of(addresses: Sequence[str], given: dict[str, Any]) -> Options:
     unknown = sorted(set(options) - known)
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    found = Options(addresses=tuple(map(_address, addresses)) or (DEFAULT_ADDRESS,), **options)
-    for field in fields(Options):
-        types, kind = _KINDS.get(str(field.type), ((object,), ""))
-        value = getattr(found, field.name)
-        is_odd = isinstance(value, bool) and kind.endswith("number")  # True is one to Python.
-        if is_odd or not isinstance(value, types):
-            raise DataError(f"{field.name} is {value!r}: it must be {kind}")
-    return _checked(found)
+    return _checked(
+        Options(addresses=tuple(map(_address, addresses)) or (DEFAULT_ADDRESS,), **options)
+    )
 
 
 def _checked(options: Options) -> Options:
+    for field in fields(Options):
+        types, kind = _KINDS.get(str(field.type), ((object,), ""))
+        value = getattr(options, field.name)
+        is_odd = isinstance(value, bool) and kind.endswith("number")  # True is one to Python.
+        if is_odd or not isinstance(value, types):
+            raise DataError(f"{field.name} is {value!r}: it must be {kind}")
     if not 0 <= options.db < DATABASES:
         raise DataError(f"db is {options.db}: databases are 0 to {DATABASES - 1}")
     if options.protocol not in (None, 2, 3):
         raise DataError(f"protocol is {options.protocol}: it is 2, 3 or None")
-    if options.password is not None and not options.password.isascii():
+    password = options.password or ""
+    if not (password.isascii() and password.isprintable()):
         raise DataError("the password has characters that gRPC cannot carry: use ASCII")
     for name in ("timeout", "session_timeout", "pending_max", "pending_bytes_max"):
-        if getattr(options, name) <= 0:
-            raise DataError(f"{name} is {getattr(options, name)}: it must be above 0")
-    if options.max_age_ms < 0:
-        raise DataError(f"max_age_ms is {options.max_age_ms}: it is 0 or above")
+        if not 0 < getattr(options, name) < inf:  # Nor is it `nan`.
+            raise DataError(f"{name} is {getattr(options, name)}: it must be above 0, and finite")
+    if not 0 <= options.max_age_ms < MAX_AGE_MS_END:
+        raise DataError(
+            f"max_age_ms is {options.max_age_ms}: it is 0 or above, and below {MAX_AGE_MS_END}"
+        )
+    for name, look_up in (("encoding", codecs.lookup), ("encoding_errors", codecs.lookup_error)):
+        try:
+            look_up(getattr(options, name))
+        except (LookupError, ValueError):  # The latter for a name with a null in it.
+            text = f"{name} is {getattr(options, name)!r}: Python has none of that name"
+            raise DataError(text) from None
     if options.session_timeout < 4 * options.timeout:
         # A retry must find the session that the first try was made under.
         raise DataError("session_timeout must be at least four times timeout")
@@ -117,10 +134,10 @@ def _address(text: str) -> str:
     if "://" in text:
         raise DataError(f"{text!r} is a URL: use from_url, or give host:port")
     host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = text.strip("[]"), str(DEFAULT_PORT)
         host = f"[{host}]" if ":" in host else host
-    if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not _HOST.fullmatch(host) or not _NUMBER.fullmatch(port) or not 0 < int(port) < 65536:
         several = ": each of several is an argument of its own" if "," in text else ""
         raise DataError(f"{text!r} is no address{several}: host:port, port as 7381 (base port + 2)")
     return f"{host}:{port}"
@@ -145,7 +162,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def options_of_url(url: str, given: dict[str, Any]) -> Options:
     """trimaran://[:password@]host:port[,host:port...][/db][?option=value&...]; `given` counts for
     what the URL does not say. Raises DataError."""
-    parts = urlsplit(url)
+    if not isinstance(url, str):
+        raise DataError(f"{url!r} is no URL: it must be text, trimaran://host:port")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Its text may hold a password.
+        raise DataError("the URL is not understood: trimaran://[:password@]host:port") from None
     if parts.scheme != "trimaran":
         hint = " (the server has no TLS yet)" if parts.scheme in ("trimarans", "rediss") else ""
         raise DataError(f"the URL begins with {parts.scheme or url!r}, not trimaran://{hint}")
@@ -159,7 +181,7 @@ def options_of_url(url: str, given: dict[str, Any]) -> Options:
         options["password"] = unquote(password)
     if parts.path.strip("/"):
         number = parts.path.strip("/")
-        if not number.isdecimal():
+        if not _NUMBER.fullmatch(number):
             raise DataError(f"{number!r} in the URL is no database: a number from 0 to 15")
         options["db"] = int(number)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):

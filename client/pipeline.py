@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from ..proto.requests import encode_command, encode_watched, outcome_of
 from .batch import ANYWHERE
 from .blocking import carry_out, wait_of
-from .errors import NotApplied, OutcomeUnknown, TrimaranError, error_of
+from .errors import NotApplied, OutcomeUnknown, Refused, TrimaranError, error_of
 from .redis_py import EMPTY_RESPONSE, NEVER_DECODE
 from .replies import ReplyReader
 from .routes import parts_of, route_of, shard_for
@@ -140,6 +140,16 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         """That of the client."""
         return self._client.get_encoder()
 
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        """Those of the client."""
+        return self._client.get_connection_kwargs()
+
+    def register_script(self, script: Any) -> Any:
+        """A script that, called without `client`, is collected here."""
+        from .scripts import AsyncScript
+
+        return AsyncScript(self, script)  # type: ignore[arg-type]  # It names its own.
+
     # --- Collecting.
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -194,6 +204,8 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         core = client._home.core()
         view = await core.wait_until_ready(client._options.timeout)
         words = [b"WATCH", *keys]
+        if not keys:
+            raise error_of("ERR", "wrong number of arguments for 'watch' command")
         shard = shard_for(_KEYED, client._options.db, words, len(view.shards))
         if shard == ANYWHERE:
             raise error_of("CROSSSLOT", "Keys in request don't hash to the same slot")
@@ -210,12 +222,13 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         """Send what is collected; the answers in order.
 
         With `raise_on_error` the first error among them is raised, else errors stand in their
-        places. A transaction raises WatchError if something watched was changed: nothing is done
-        then. Raises NotApplied or OutcomeUnknown as single commands do; without a transaction what
-        holds for one command need not hold for the others.
+        places. A transaction raises WatchError if something watched was changed, also if it has no
+        commands, and the error of a command that cannot be part of it: nothing is done then.
+        Raises NotApplied or OutcomeUnknown as single commands do; without a transaction what holds
+        for one command need not hold for the others.
         """
         stack = self.command_stack
-        if not stack:
+        if not stack and not self.watching:
             await self.reset()
             return []
         client = self._client
@@ -236,13 +249,14 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
                 replies = await self._execute_transaction(core, stack)
             else:
                 replies = await self._execute_separately(core, stack)
-            answers = [
-                self._answered(command, reply)
-                for command, reply in zip(stack, replies, strict=True)
-            ]
+            answers: list[Any] = []
+            for command, reply in zip(stack, replies, strict=True):
+                answer = self._answered(command, reply)
+                # A callback may be a coroutine.
+                answers.append(await answer if hasattr(answer, "__await__") else answer)
         finally:
             await self.reset()
-        if raise_on_error:
+        if raise_on_error or any(_is_discarded(answer) for answer in answers):
             _raise_first(stack, answers)
         return answers
 
@@ -252,19 +266,28 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
 
     async def _execute_transaction(self, core: Core, stack: list[Command]) -> list[Any]:
         """One batch, one entry of the log."""
-        client, options = self._client, self._client._options
+        options = self._client._options
         view = core.router.view
         assert view is not None
         found = {self._shard_of(key, len(view.shards)) for key, _ in self._watched}
         is_write = bool(self._watched)
+        replies: list[Any] = [None] * len(stack)
+        places: list[int] = []  # Of what is sent.
         commands: list[bytes] = []
-        for command in stack:
+        for place, command in enumerate(stack):
+            if EMPTY_RESPONSE in command[1]:  # MGET of nothing: redis-py sends none either.
+                replies[place] = command[1][EMPTY_RESPONSE]
+                continue
+            if command[0][0] == "UNWATCH":  # Without effect, as in Redis.
+                replies[place] = "OK"
+                continue
             words, route = self._words(command)
             if str(command[0][0]).upper() in _CONTROL:
                 raise RedisError(f"{command[0][0]} is what the pipeline does: use its methods")
-            if _is_placed(route, len(words)):
+            if _is_placed(route, words):
                 found.add(shard_for(route, options.db, words, len(view.shards)))
             is_write = is_write or route.is_write
+            places.append(place)
             commands.append(encode_command(words))
         if len(found) > 1:
             raise error_of(
@@ -272,6 +295,11 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
                 "Keys in request don't hash to the same slot: a transaction is on one shard; use a"
                 " hash tag, or a database above 0",
             )
+        if not commands:
+            if not self._watched:
+                return replies
+            # What is watched is looked at where something is carried out.
+            commands.append(encode_command([b"EXISTS", self._watched[0][0]]))
         shard = found.pop() if found else self._shard_of(b"", len(view.shards))
         batch = core.router.batch(
             shard,
@@ -283,14 +311,16 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             watched=[encode_watched(key, index) for key, index in self._watched],
         )
         gathered = _Gathered(core.loop, len(commands))
-        for place, encoded in enumerate(commands):
-            batch.add(encoded, gathered.sink(place))
+        for at, encoded in enumerate(commands):
+            batch.add(encoded, gathered.sink(at))
         core.router.submit(batch)
         await gathered.future
         for result in gathered.results:
             if isinstance(result, Exception):  # It is that of all of them.
                 raise result
-        return [client._reader.read(outcome_of(one)) for one in gathered.results if one]  # type: ignore[arg-type]
+        for place, result in zip(places, gathered.results, strict=False):
+            replies[place] = self._read(result, stack[place][1])
+        return replies
 
     def _shard_of(self, key: bytes, shards: int) -> int:
         return shard_for(_KEYED, self._client._options.db, [b"WATCH", key], shards)
@@ -434,10 +464,18 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         await self._load_scripts()
 
 
-def _is_placed(route: ClientRoute, count: int) -> bool:
-    """Whether its keys say where a transaction goes; what is wrong with it a node is to say."""
+def _is_placed(route: ClientRoute, words: list[bytes]) -> bool:
+    """Whether its keys say where a transaction goes, which those of a script without any do not;
+    what is wrong with it a node is to say."""
     row = route.row
-    return row is not None and row.has_keys and row.accepts(count) and not route.publishes
+    if row is None or route.publishes or not row.accepts(len(words)):
+        return False
+    return row.has_keys and bool(route.key_at or row.keys_of(words))
+
+
+def _is_discarded(answer: Any) -> bool:
+    """Whether it is of a transaction that was not carried out."""
+    return isinstance(answer, Refused) and answer.code == "EXECABORT"
 
 
 def _raise_first(stack: list[Command], answers: list[Any]) -> None:

@@ -13,20 +13,22 @@ from .pipeline import Pipeline
 
 
 class AsyncScript(core.AsyncScript):
-    """Made by `Client.register_script`."""
+    """Made by `register_script` of `Client` and its pipelines."""
 
     async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        client = self.registered_client if client is None else client
         if isinstance(client, Pipeline):
             client.scripts.add(self)
         return await super().__call__(keys, args, client)
 
 
 class Script(core.Script):
-    """Made by `SyncClient.register_script`."""
+    """Made by `register_script` of `SyncClient` and its pipelines."""
 
     def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         from .sync import SyncPipeline
 
+        client = self.registered_client if client is None else client
         if isinstance(client, SyncPipeline):
             client.scripts.add(self)
         return super().__call__(keys, args, client)

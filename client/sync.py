@@ -17,9 +17,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar  # Any: redis-py's options and replies.
 
 from redis.commands import CoreCommands, RedisModuleCommands
+from redis.exceptions import WatchError
 
 from .client import Client
-from .errors import ClientClosed, WatchedChanged
+from .errors import ClientClosed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -87,7 +88,13 @@ class LoopThread:
             asyncio.run_coroutine_threadsafe(_left(core), loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` returns or raises, from the loop."""
+        """What `work` returns or raises, from the loop. Raises RuntimeError on the loop itself."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError(
+                "called by a callback or a finalizer that runs on the client's own loop,"
+                " which cannot wait for itself"
+            )
         call = object()
         self._calls.add(call)  # First, so that whoever forks now knows that somebody waits.
         try:
@@ -330,7 +337,8 @@ class SyncClient(RedisModuleCommands, CoreCommands):
                         pipe.watch(*watches)
                     value = func(pipe)
                     replies = pipe.execute()
-                except WatchedChanged:
+                except WatchError:
+                    pipe.reset()
                     if watch_delay is not None and watch_delay > 0:
                         threading.Event().wait(watch_delay)
                     continue
@@ -444,6 +452,16 @@ class SyncPipeline(RedisModuleCommands, CoreCommands):
     def get_encoder(self) -> Any:
         """That of the client."""
         return self._client.get_encoder()
+
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        """Those of the client."""
+        return self._client.get_connection_kwargs()
+
+    def register_script(self, script: Any) -> Any:
+        """A script that, called without `client`, is collected here."""
+        from .scripts import Script
+
+        return Script(self, script)  # type: ignore[arg-type]  # It names its own.
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Collect a command, or run it at once between `watch` and `multi`."""

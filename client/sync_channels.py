@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any  # Any: what handlers take and give, and fields of entries.
 
@@ -26,6 +27,7 @@ class SyncPubSub:
         self.channels = pubsub.channels
         self.patterns = pubsub.patterns
         self.shard_channels = pubsub.shard_channels
+        self._is_subscribed = threading.Event()  # For who waits for that.
 
     def __enter__(self) -> Self:
         return self
@@ -65,14 +67,17 @@ class SyncPubSub:
     def subscribe(self, *args: Any, **kwargs: Handler) -> None:
         """As `PubSub.subscribe`; handlers are no coroutines."""
         self._client._run(self._pubsub.subscribe(*args, **kwargs))
+        self._is_subscribed.set()
 
     def psubscribe(self, *args: Any, **kwargs: Handler) -> None:
         """As `PubSub.psubscribe`."""
         self._client._run(self._pubsub.psubscribe(*args, **kwargs))
+        self._is_subscribed.set()
 
     def ssubscribe(self, *args: Any, target_node: Any = None, **kwargs: Handler) -> None:
         """As `PubSub.ssubscribe`."""
         self._client._run(self._pubsub.ssubscribe(*args, **kwargs))
+        self._is_subscribed.set()
 
     def unsubscribe(self, *args: Any) -> None:
         """As `PubSub.unsubscribe`."""
@@ -95,8 +100,13 @@ class SyncPubSub:
         ignore_subscribe_messages: bool = False,  # noqa: FBT001, FBT002 - redis-py's.
         timeout: float | None = 0.0,
     ) -> Message | None:
-        """As `PubSub.get_message`."""
+        """As `PubSub.get_message`, but before the first subscription it waits for that, too."""
         pubsub = self._pubsub
+        if not self.subscribed:
+            until = None if timeout is None else time.monotonic() + timeout
+            if not self._wait_until_subscribed(timeout):
+                return None
+            timeout = None if until is None else max(0.0, until - time.monotonic())
         event = self._client._run(pubsub.next_event(timeout))
         if event is None:
             return None
@@ -105,6 +115,10 @@ class SyncPubSub:
             return message
         handler(message)
         return None
+
+    def _wait_until_subscribed(self, timeout_s: float | None) -> bool:
+        self._is_subscribed.clear()
+        return self.subscribed or self._is_subscribed.wait(timeout_s)
 
     get_sharded_message = get_message  # redis-py's other name for it, in a cluster.
 

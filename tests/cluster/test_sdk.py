@@ -203,6 +203,67 @@ async def test_a_watched_key_that_is_changed_undoes_the_transaction(
     assert await client.get("{t}a") == "10"
 
 
+@pytest.mark.parametrize("calls_multi", [True, False])
+async def test_a_transaction_without_commands_tells_whether_something_was_changed(
+    client: trimaran.Client, *, calls_multi: bool
+) -> None:
+    """How one reads several keys as of one moment: `watch`, read, `execute`."""
+    async with pipeline(client) as pipe:
+        for is_changed in (False, True):
+            await pipe.watch("{t}a", "{t}b")
+            if is_changed:
+                await client.set("{t}b", 1)
+            if calls_multi:
+                pipe.multi()
+            if is_changed:
+                with pytest.raises(WatchError):
+                    await pipe.execute()
+            else:
+                assert await pipe.execute() == []
+            assert not pipe.watching
+
+
+async def test_what_needs_no_shard_has_its_place_in_a_transaction(client: trimaran.Client) -> None:
+    """redis-py does not send MGET of nothing; UNWATCH is without effect between MULTI and EXEC."""
+    async with pipeline(client) as pipe:
+        assert await pipe.mget([]).set("a", 1).mget([]).execute() == [[], True, []]
+        assert await pipe.mget([]).execute() == [[]]
+        await pipe.watch("a")
+        await client.set("a", 2)
+        pipe.multi()
+        await pipe.unwatch()
+        with pytest.raises(WatchError):
+            await pipe.execute()
+        await pipe.watch("a")
+        pipe.multi()
+        await pipe.unwatch()
+        assert await pipe.get("a").execute() == [True, "2"]
+
+
+async def test_a_script_without_keys_is_in_a_transaction_wherever_its_keys_are(
+    client: trimaran.Client,
+) -> None:
+    for number in range(8):  # Of all shards.
+        async with pipeline(client) as pipe:
+            pipe.set(f"k{number}", 1).eval("return 7", 0)
+            assert await pipe.execute() == [True, 7]
+
+
+async def test_a_watch_error_of_its_own_begins_a_transaction_anew(client: trimaran.Client) -> None:
+    runs = 0
+
+    async def act(pipe: Any) -> None:
+        nonlocal runs
+        runs += 1
+        pipe.multi()
+        pipe.incr("n")
+        if runs < 3:
+            raise WatchError("not yet")
+
+    assert await client.transaction(act, "n") == [1]
+    assert runs == 3
+
+
 async def test_a_message_in_a_transaction_is_sent_with_it(client: trimaran.Client) -> None:
     async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.subscribe("news")
@@ -232,10 +293,11 @@ async def test_a_discarded_transaction_says_what_was_wrong(client: trimaran.Clie
         (("GET",), r"Command # 2 \(GET\) .*wrong number of arguments"),
         (("TIME",), r"Command # 2 \(TIME\) .*'time' is not carried out inside a transaction"),
     ):
-        async with pipeline(client) as pipe:
-            pipe.set("a", 1).execute_command(*words)
-            with pytest.raises(trimaran.Refused, match=error):
-                await pipe.execute()
+        for raises in (True, False):  # There are no answers that errors could stand among.
+            async with pipeline(client) as pipe:
+                pipe.set("a", 1).execute_command(*words)
+                with pytest.raises(trimaran.Refused, match=error):
+                    await pipe.execute(raise_on_error=raises)
     assert await client.exists("a") == 0
 
 
@@ -288,6 +350,40 @@ async def test_a_pipeline_loads_the_scripts_that_are_in_it(
     assert await client.script_exists(script.sha) == [True]
 
 
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_a_script_registered_with_a_pipeline_is_loaded_by_it(
+    client: trimaran.Client, sync_client: trimaran.SyncClient, *, transaction: bool
+) -> None:
+    async with pipeline(client, transaction=transaction) as pipe:
+        await pipe.register_script(f"return 'a{transaction}'")()
+        assert await pipe.execute() == [f"a{transaction}"]
+    with pipeline(sync_client, transaction=transaction) as pipe:
+        pipe.register_script(f"return 'b{transaction}'")()
+        assert pipe.execute() == [f"b{transaction}"]
+
+
+async def test_a_callback_may_be_a_coroutine(client: trimaran.Client) -> None:
+    async def answer(reply: object, **options: object) -> str:
+        await asyncio.sleep(0)
+        return f"got {reply}"
+
+    await client.set("a", 1)
+    client.set_response_callback("GET", answer)
+    assert await client.get("a") == "got 1"
+    for transaction in (True, False):
+        async with pipeline(client, transaction=transaction) as pipe:
+            assert await pipe.get("a").execute() == ["got 1"]
+
+
+async def test_the_slow_log_can_be_read_in_a_pipeline(
+    client: trimaran.Client, sync_client: trimaran.SyncClient
+) -> None:
+    async with pipeline(client, transaction=False) as pipe:
+        assert [type(found) for found in await pipe.slowlog_get().execute()] == [list]
+    with pipeline(sync_client, transaction=False) as pipe:
+        assert [type(found) for found in pipe.slowlog_get().execute()] == [list]
+
+
 # --- Errors.
 
 
@@ -300,6 +396,8 @@ async def test_an_error_says_whose_it_is(client: trimaran.Client) -> None:
         await client.set("a", {})  # type: ignore[arg-type]  # The mistake is the test.
     with pytest.raises(trimaran.Refused, match="wrong number of arguments"):
         await client.execute_command("GET")
+    with pytest.raises(trimaran.Refused, match="wrong number of arguments for 'watch'"):
+        await client.pipeline().watch()
     with pytest.raises(trimaran.Refused, match="SELECT cannot be used here: make another client"):
         await client.execute_command("SELECT", 1)
     with pytest.raises(trimaran.Refused, match="unknown command"):
@@ -440,6 +538,16 @@ def test_the_synchronous_client_does_the_same(sync_client: trimaran.SyncClient) 
         pipe.set("a", value + 1)
 
     assert client.transaction(act, "a") == [True]
+    runs: list[Any] = []
+
+    def begin_anew(pipe: Any) -> None:
+        runs.append(pipe)
+        pipe.multi()
+        if len(runs) < 3:
+            raise WatchError("not yet")
+
+    assert client.transaction(begin_anew, "a") == []
+    assert len(runs) == 3
     with client.lock("lock", timeout=10):
         assert client.get("a") == "3"
     script = client.register_script("return redis.call('incr', KEYS[1])")
@@ -448,6 +556,17 @@ def test_the_synchronous_client_does_the_same(sync_client: trimaran.SyncClient) 
         assert pipe.execute() == [4]
     assert script(keys=["a"]) == 5
     assert list(client.scan_iter("a")) == ["a"]
+
+
+def test_a_callback_that_calls_its_client_is_refused_and_nothing_hangs(
+    sync_client: trimaran.SyncClient,
+) -> None:
+    """It runs on the client's loop, which cannot wait for itself."""
+    sync_client.set("a", 1)
+    sync_client.set_response_callback("GET", lambda reply: (reply, sync_client.ping()))
+    with pytest.raises(RuntimeError, match="cannot wait for itself"):
+        sync_client.get("a")
+    assert sync_client.ping()
 
 
 def test_a_synchronous_client_that_is_dropped_leaves_no_thread(cluster: Cluster) -> None:

@@ -324,6 +324,23 @@ def test_without_asyncio_messages_come_and_handlers_run_in_a_thread(cluster: Clu
         assert not pubsub.subscribed
 
 
+def test_who_asks_before_the_first_subscription_waits_for_it(cluster: Cluster) -> None:
+    """As in redis-py, where a thread may ask for messages before another one subscribes."""
+    with trimaran.SyncClient(*addresses(cluster), decode_responses=True) as client:
+        with client.pubsub() as pubsub:
+            assert pubsub.get_message() is None
+            assert pubsub.get_message(timeout=0.01) is None
+            found: list[Any] = []
+            asking = threading.Thread(
+                target=lambda: found.append(pubsub.get_message(timeout=PATIENCE_S))
+            )
+            asking.start()
+            pubsub.subscribe("a")
+            asking.join(PATIENCE_S)
+            assert [message["type"] for message in found] == ["subscribe"]
+        assert pubsub.get_message(timeout=0.01) is None  # It is closed.
+
+
 def test_a_subscriber_made_before_a_fork_works_in_both(cluster: Cluster) -> None:
     script = f"""
         import os, trimaran

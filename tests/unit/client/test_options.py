@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import Any  # Options of several types.
 
 import pytest
@@ -41,6 +42,10 @@ def test_arguments_count_for_what_the_url_does_not_say() -> None:
 
 def test_host_and_port_are_an_address() -> None:
     assert options_of((), {"host": "a", "port": 5}).addresses == ("a:5",)
+    assert options_of((), {"host": "::1", "port": 5}).addresses == ("[::1]:5",)
+    assert options_of((), {"host": "[::1]"}).addresses == ("[::1]:7381",)
+    with pytest.raises(DataError, match="'a:0' is no address"):
+        options_of((), {"host": "a", "port": 0})
 
 
 @pytest.mark.parametrize(
@@ -49,8 +54,14 @@ def test_host_and_port_are_an_address() -> None:
         ({"db": 16}, "databases are 0 to 15"),
         ({"protocol": 4}, "2, 3 or None"),
         ({"password": "ä"}, "use ASCII"),
+        ({"password": "a\nb"}, "gRPC cannot carry"),
         ({"timeout": 0}, "above 0"),
+        ({"timeout": nan}, "above 0"),
+        ({"session_timeout": inf}, "above 0"),
         ({"max_age_ms": -1}, "0 or above"),
+        ({"max_age_ms": 2**32}, "below 4294967296"),
+        ({"encoding": "utf-99"}, "encoding is 'utf-99': Python has none of that name"),
+        ({"encoding_errors": "lax"}, "encoding_errors is 'lax': Python has none of that name"),
         ({"session_timeout": 20}, "four times timeout"),
         ({"ssl": True}, "no TLS yet"),
         ({"ssl_ca_certs": "ca.pem"}, "ssl_ca_certs cannot be used: .*no TLS yet"),
@@ -77,6 +88,7 @@ def test_an_unknown_option_is_named_with_those_there_are() -> None:
         ("", "is no address"),
         (":7381", "is no address"),
         ("a:b", "is no address"),
+        ("a:\N{ARABIC-INDIC DIGIT ONE}", "is no address"),
         (" a:1", "is no address"),
         ("a b", "is no address"),
         ("a:1,b:2", "each of several is an argument of its own"),
@@ -100,6 +112,7 @@ def test_what_is_no_address_is_refused_at_once(address: Any, says: str) -> None:
         ("a_b.c-d:1", "a_b.c-d:1"),
         ("10.0.0.1:1", "10.0.0.1:1"),
         ("::1", "[::1]:7381"),
+        ("[::1]", "[::1]:7381"),
         ("[fe80::1%eth0]:2", "[fe80::1%eth0]:2"),
     ],
 )
@@ -120,9 +133,27 @@ def test_an_address_may_be_a_name_or_a_number(address: str, is_taken_for: str) -
         ("trimarans://a", "no TLS yet"),
         ("trimaran://a?token=x", "use password"),
         ("trimaran://a:70000", "is no address"),
+        ("trimaran://a?timeout=nan", "above 0"),
+        ("trimaran://[::1", "not understood"),
+        (b"trimaran://a", "it must be text"),
+        (None, "it must be text"),
     ],
 )
-def test_bad_urls_are_refused_with_what_to_do(url: str, says: str) -> None:
+def test_bad_urls_are_refused_with_what_to_do(url: Any, says: str) -> None:
     for kind in (Client, SyncClient):
         with pytest.raises(DataError, match=says):
             kind.from_url(url)
+
+
+@pytest.mark.parametrize("age", [-1, 1.5, True, None, "5"])
+def test_a_view_with_a_bad_age_of_reads_is_refused(age: Any) -> None:
+    for kind in (Client, SyncClient):
+        with pytest.raises(DataError, match="max_age_ms is "):
+            kind().stale(age)
+
+
+@pytest.mark.parametrize("timeout", [0, nan, True, None, "5", 1e6])
+def test_a_view_with_a_bad_time_out_is_refused(timeout: Any) -> None:
+    for kind in (Client, SyncClient):
+        with pytest.raises(DataError, match="timeout"):
+            kind().with_timeout(timeout)

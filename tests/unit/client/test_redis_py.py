@@ -5,6 +5,9 @@ When one of these fails, redis-py has changed what `client/redis_py.py` imports.
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 from redis import exceptions
 
@@ -41,6 +44,10 @@ def test_error_replies_are_what_redis_py_raises_and_ours(
     assert isinstance(error, TrimaranError)
     assert error.code == code
     assert text in str(error)
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is type(error)
+        assert again.args == error.args
+        assert again.code == code
 
 
 def test_code_for_redis_py_retries_what_was_not_applied_and_nothing_unknown() -> None:
