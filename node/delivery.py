@@ -61,10 +61,12 @@ class PubSubCounters:
 class Listeners:
     """The subscribers of this node to one channel or pattern."""
 
-    __slots__ = ("_in_order", "coming", "members")
+    __slots__ = ("_in_order", "coming", "joined", "members", "waiting")
 
     def __init__(self) -> None:
-        self.members: dict[Subscriber, None] = {}
+        self.members: dict[Subscriber, int] = {}  # The how-manieth each is to have joined.
+        self.joined = 0
+        self.waiting: deque[_Piece] = deque()  # What not all of them have yet.
         self.coming = 0  # Whose subscription is not confirmed yet.
         self._in_order: tuple[Subscriber, ...] | None = None
 
@@ -81,28 +83,37 @@ class Listeners:
         return self._in_order
 
     def add(self, subscriber: Subscriber) -> None:
-        self.members[subscriber] = None
-        self._in_order = None
+        if subscriber not in self.members:
+            self.joined += 1
+            self.members[subscriber] = self.joined
+            self._in_order = None
 
     def remove(self, subscriber: Subscriber) -> None:
-        del self.members[subscriber]
+        """It gets now what was published while it listened: whoever published has counted it."""
+        joined = self.members.pop(subscriber)
         self._in_order = None
+        for piece in self.waiting:
+            if subscriber.is_lost:
+                return
+            piece.push_to_leaving(subscriber, joined)
 
 
 class _Piece:
     """Messages, one behind the other, for those who listened when they were published."""
 
-    __slots__ = ("bytes", "cost", "encoded", "frames", "listeners", "place", "subscribers",
-                 "to_write")  # fmt: skip
+    __slots__ = ("bytes", "cost", "encoded", "frames", "joined", "listeners", "place", "reached",
+                 "subscribers", "to_write")  # fmt: skip
 
     def __init__(self, listeners: Listeners) -> None:
         self.listeners = listeners
         self.subscribers = listeners.in_order
+        self.joined = listeners.joined  # Who joins later does not get it.
         self.frames: list[Frame] = []
         self.bytes = 0
         self.cost = 0  # Held in memory until all have it,
         self.to_write = 0  # and written to all of them together.
-        self.place = 0  # Of the subscriber who is next.
+        self.place = 0  # Of the subscriber who is next, behind
+        self.reached = 0  # whoever joined as that one, or before.
         self.encoded: dict[int, bytes] = {}  # By protocol.
 
     def takes(self, listeners: Listeners, size: int) -> bool:
@@ -119,16 +130,26 @@ class _Piece:
         start = self.place
         some = self.subscribers[start : start + limit]
         self.place = start + len(some)
-        listeners, encoded, count = self.listeners, self.encoded, len(self.frames)
+        members, count = self.listeners.members, len(self.frames)
         for subscriber in some:
-            if self.subscribers is not listeners.in_order and subscriber not in listeners.members:
-                continue  # It has gone since.
-            protocol = subscriber.protocol
-            data = encoded.get(protocol)
-            if data is None:
-                data = encoded[protocol] = encode_messages(self.frames, protocol)
-            subscriber.push_messages(data, count)
+            joined = members.get(subscriber)
+            if joined is None or joined > self.joined:
+                continue  # It has gone since, and has it; perhaps it came again.
+            self.reached = joined
+            subscriber.push_messages(self._encoded_for(subscriber), count)
         return len(some)
+
+    def push_to_leaving(self, subscriber: Subscriber, joined: int) -> None:
+        """Give it to one who joined as the `joined`-th, if it listened then and has it not yet."""
+        if self.reached < joined <= self.joined:
+            subscriber.push_messages(self._encoded_for(subscriber), len(self.frames))
+
+    def _encoded_for(self, subscriber: Subscriber) -> bytes:
+        protocol = subscriber.protocol
+        data = self.encoded.get(protocol)
+        if data is None:
+            data = self.encoded[protocol] = encode_messages(self.frames, protocol)
+        return data
 
 
 class Delivery:
@@ -153,6 +174,7 @@ class Delivery:
         else:
             piece = _Piece(listeners)
             pieces.append(piece)
+            listeners.waiting.append(piece)
         piece.frames.append(frame)
         piece.bytes += size
         to_write = (size + PUSH_COST) * len(piece.subscribers)
@@ -180,6 +202,7 @@ class Delivery:
             self._counters.delivered += pushed * len(piece.frames)
             if piece.place >= len(piece.subscribers):
                 pieces.popleft()
+                piece.listeners.waiting.popleft()
                 self.bytes -= piece.cost
                 self.to_write -= piece.to_write
                 self._advanced()

@@ -376,6 +376,7 @@ class Connection(Client, asyncio.Protocol):
         self.door.clients.monitors.watching[self.id] = self
 
     def reset(self) -> None:
+        self.door.clients.pubsub.leave(self)  # In the protocol that it has.
         super().reset()
         self._reader.restrict(is_strict=self.needs_password)
         self.transaction = self.watched = None
@@ -383,7 +384,6 @@ class Connection(Client, asyncio.Protocol):
             self.set_reply_mode("ON")
         self.is_monitor = False
         self.door.clients.monitors.watching.pop(self.id, None)
-        self.door.clients.pubsub.leave(self)
 
     def set_reply_mode(self, mode: str) -> None:
         slot = self._next_in - 1  # Of CLIENT REPLY itself, which is answered if it says ON.

@@ -300,6 +300,17 @@ def test_a_pattern_that_would_stop_the_node_is_refused_where_channels_are_listed
     assert other.ask([b"PUBSUB", kind, b"*b"]) == [name + b"b"]
 
 
+@pytest.mark.parametrize("ending", [b"UNSUBSCRIBE a", b"UNSUBSCRIBE", b"RESET"])
+def test_who_publishes_to_itself_and_leaves_at_once_has_its_message(ending: bytes) -> None:
+    client = _rig().client()
+    client.ask(b"HELLO 3", b"SUBSCRIBE a")
+    client.transport.writes.clear()
+    client.send(b"PUBLISH a x", ending)
+    client.turn()
+    assert client.written.count(b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n") == 1
+    assert b":1\r\n" in client.written
+
+
 def test_an_idle_subscriber_is_not_ended() -> None:
     client = _rig().client()
     client.ask(b"SUBSCRIBE a")

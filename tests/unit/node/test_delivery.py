@@ -6,7 +6,7 @@ from trimaran.node.delivery import PIECE_BYTES, PUSHES_MAX, SLICE_NS, WRITTEN_BY
 from trimaran.node.pubsub import PubSubLimits
 from trimaran.node.subscriptions import CHANNEL
 
-from .pubsub_net import N1, N2, N3, Net
+from .pubsub_net import N1, N2, N3, Net, Reader
 
 
 def _turns(net: Net) -> int:
@@ -60,17 +60,57 @@ def test_a_piece_is_bounded() -> None:
     assert len(reader.got()) == 11
 
 
-def test_who_unsubscribes_meanwhile_gets_nothing_more() -> None:
+def _half_delivered() -> tuple[Net, list[Reader]]:
+    """To the first of many only; a second message waits, for the same and one more."""
     net = Net([N1])
     readers = [net.listen(N1, CHANNEL, b"a") for _ in range(200)]
     readers[0].work = lambda: setattr(net, "now", net.now + SLICE_NS)
-    net.nodes[N1].publish(CHANNEL, b"a", b"x")
+    net.nodes[N1].publish(CHANNEL, b"a", b"1")
     net.soon.popleft()()
     assert net.soon
-    net.nodes[N1].leave(readers[-1])
+    readers.append(net.subscribe(N1, CHANNEL, b"a")[0])
+    assert net.nodes[N1].publish(CHANNEL, b"a", b"2") == len(readers)
+    return net, readers
+
+
+def test_who_unsubscribes_meanwhile_gets_what_was_published_before_and_once() -> None:
+    net, readers = _half_delivered()
+    for at in (0, -2, -1):
+        net.nodes[N1].unsubscribe(readers[at], CHANNEL, b"a")
+    net.nodes[N1].publish(CHANNEL, b"a", b"3")
+    for at, expected in ((0, [b"1", b"2"]), (-2, [b"1", b"2"]), (-1, [b"2"])):
+        assert readers[at].payloads() == expected
     net.settle()
-    assert readers[-1].got() == []
-    assert readers[-2].payloads() == [b"x"]
+    for at in (0, -2, -1):
+        assert readers[at].got() == []
+    assert readers[1].payloads() == readers[-3].payloads() == [b"1", b"2", b"3"]
+
+
+def test_who_unsubscribes_and_comes_again_gets_nothing_twice() -> None:
+    net, readers = _half_delivered()
+    for at in (0, -2):
+        net.nodes[N1].unsubscribe(readers[at], CHANNEL, b"a")
+        net.nodes[N1].subscribe(readers[at], CHANNEL, [b"a"], lambda: None)
+    net.nodes[N1].publish(CHANNEL, b"a", b"3")
+    net.settle()
+    for at in (0, 1, -2):
+        assert readers[at].payloads() == [b"1", b"2", b"3"]
+
+
+def test_who_subscribes_twice_keeps_its_turn() -> None:
+    net, readers = _half_delivered()
+    net.nodes[N1].subscribe(readers[-2], CHANNEL, [b"a"], lambda: None)
+    net.settle()
+    assert readers[-2].payloads() == [b"1", b"2"]
+
+
+def test_who_is_lost_meanwhile_gets_nothing_more() -> None:
+    net, readers = _half_delivered()
+    readers[-2].is_lost = True
+    net.nodes[N1].leave(readers[-2])
+    net.settle()
+    assert readers[-2].got() == []
+    assert readers[-3].payloads() == [b"1", b"2"]
 
 
 def test_who_comes_later_gets_nothing_of_what_was_published_before() -> None:
